@@ -1,0 +1,62 @@
+# The whole contributor interface. `make demo` and `make test` work from a bare clone with Python >= 3.11 and a C++20
+# compiler; everything else is fetched into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.py' -o -path 'src/gemlet/goldens/*')
+NATIVE := $(shell find native fuzz -name '*.cpp' -o -name '*.h' -o -name '*.inl')
+CHECKED := src tests tools reference bench examples
+
+.PHONY: demo test lint fix bench goldens fuzz clean
+
+demo: $(VENV)/installed  ## environment, build, weights, the model card's example, verify
+	$(BIN)/gemlet pull
+	$(BIN)/python examples/model_card.py
+	$(BIN)/gemlet verify
+
+test: $(VENV)/tools  ## every test; fetches the checkpoint if it is not in the cache
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/tools  ## style, types, layout
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE)
+
+fix: $(VENV)/tools  ## let the tools put style right
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+	$(BIN)/clang-format -i $(NATIVE)
+
+bench: $(VENV)/installed  ## whole-process times and memory on this machine
+	$(BIN)/python bench/embed.py
+
+goldens:  ## make src/gemlet/goldens anew; needs torch and sentence-transformers in $(PYTHON)
+	$(PYTHON) tools/make_goldens.py
+
+# One libFuzzer target for each parser of foreign bytes; needs clang.
+FUZZ_SECONDS ?= 300
+fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanitizers, FUZZ_SECONDS each
+	cmake -S . -B build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=$${CXX:-clang++} \
+		-DGEMLET_PYTHON=OFF -DGEMLET_FUZZ=ON -DGEMLET_SANITIZE=address,undefined
+	cmake --build build/fuzz -j
+	for target in build/fuzz/fuzz_*; do \
+		name=$${target##*fuzz_}; mkdir -p fuzz/corpus/$$name; \
+		$$target -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/ fuzz/corpus/$$name || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet .
+	touch $@
+
+$(VENV)/tools: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet '.[test,lint]'
+	touch $@

@@ -1,0 +1,31 @@
+// file.h - a file as read-only memory.   (chapter 1)
+#pragma once
+#include <string>
+
+#include "base/bytes.h"
+
+namespace gemlet {
+
+// Maps a whole regular file; pages are read when touched and shared between processes.
+// Throws Error(kWeights) that names the path when it cannot be opened, is no regular file or is empty.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  Bytes bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+
+  // Lets the kernel take back the pages that lie wholly inside `part`; reading them again reads the file.
+  void drop_pages(Bytes part) const;
+
+ private:
+  std::string path_;
+  Bytes bytes_;
+};
+
+}  // namespace gemlet

@@ -1,0 +1,125 @@
+// threads.cpp - one pool of threads, one way to use it.   (chapter 1)
+#include "base/threads.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace gemlet {
+namespace {
+
+// A loop of the model lasts 10 to 1,000 us and the next one follows at once: waiting this many pauses (some 30 us)
+// before sleeping keeps a short query from paying for a wake-up at each of its hundred loops.
+constexpr int kSpins = 1000;
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+std::atomic<uint64_t> forks{0};
+void count_fork() { forks.fetch_add(1); }
+const int watch_forks = pthread_atfork(nullptr, nullptr, count_fork);
+
+}  // namespace
+
+// The workers and the loop that they are in. A worker enters a loop by raising `inside` and then finding `open` true;
+// the caller closes the loop and waits until nobody is inside, so no worker ever sees a loop that has ended.
+struct ThreadPool::Crew {
+  explicit Crew(size_t threads) {
+    (void)watch_forks;
+    for (size_t slot = 1; slot < threads; ++slot) workers.emplace_back([this, slot] { work(slot); });
+  }
+
+  ~Crew() {
+    {
+      std::lock_guard lock(sleep);
+      stop = true;
+    }
+    wake.notify_all();
+    for (auto& worker : workers) worker.join();
+  }
+
+  void run(size_t iterations, const Task& body) {
+    task = &body;
+    count = iterations;
+    next = 0;
+    open = true;
+    {
+      std::lock_guard lock(sleep);
+      ++loops;
+    }
+    wake.notify_all();
+    take_part(0);
+    open = false;
+    while (inside != 0) pause();
+  }
+
+  void take_part(size_t slot) {
+    for (size_t i; (i = next.fetch_add(1)) < count;) (*task)(i, slot);
+  }
+
+  void work(size_t slot) {
+    uint64_t seen = 0;
+    while (wait_for_loop(seen)) {
+      inside.fetch_add(1);
+      if (open) take_part(slot);
+      inside.fetch_sub(1);
+    }
+  }
+
+  // False when the pool is closing.
+  bool wait_for_loop(uint64_t& seen) {
+    for (int i = 0; i < kSpins && loops == seen; ++i) pause();
+    if (loops == seen) {
+      std::unique_lock lock(sleep);
+      wake.wait(lock, [&] { return stop || loops != seen; });
+    }
+    seen = loops;
+    return !stop;
+  }
+
+  const uint64_t born = forks;
+  std::mutex busy;  // held by the caller whose loop the workers are in
+  std::atomic<const Task*> task{nullptr};
+  std::atomic<size_t> count{0}, next{0}, inside{0};
+  std::atomic<bool> open{false}, stop{false};
+  std::atomic<uint64_t> loops{0};
+  std::mutex sleep;
+  std::condition_variable wake;
+  std::vector<std::thread> workers;
+};
+
+ThreadPool::ThreadPool(size_t threads) : threads_(threads ? threads : 1) {}
+
+ThreadPool::~ThreadPool() {
+  Crew* crew = crew_.load();
+  if (crew && crew->born == forks) delete crew;  // after a fork its threads are not ours to join
+}
+
+// The crew of this process. One that a fork left behind has no threads and locks in an unknown state: it is abandoned.
+ThreadPool::Crew& ThreadPool::crew() {
+  Crew* crew = crew_.load();
+  if (crew && crew->born == forks) return *crew;
+  auto fresh = std::make_unique<Crew>(threads_);
+  if (crew_.compare_exchange_strong(crew, fresh.get())) return *fresh.release();
+  return *crew;
+}
+
+void ThreadPool::parallel_for(size_t count, const Task& task) {
+  if (threads_ > 1 && count > 1) {
+    Crew& workers = crew();
+    if (std::unique_lock only(workers.busy, std::try_to_lock); only) return workers.run(count, task);
+  }
+  for (size_t i = 0; i < count; ++i) task(i, 0);
+}
+
+}  // namespace gemlet

@@ -1,0 +1,30 @@
+// bind.h - the parts of the compiled module.   (chapter 6)
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include "base/bytes.h"
+
+namespace gemlet {
+
+void bind_kernels(nanobind::module_& m);
+void bind_tokenizer(nanobind::module_& m);
+void bind_model(nanobind::module_& m);
+
+template <typename T>
+using Array = nanobind::ndarray<nanobind::numpy, T>;
+
+template <typename T, int kDims>
+using Input = nanobind::ndarray<const T, nanobind::ndim<kDims>, nanobind::c_contig, nanobind::device::cpu>;
+
+// A new NumPy array that owns its memory, not initialised.
+template <typename T>
+Array<T> new_array(std::initializer_list<size_t> shape) {
+  size_t size = 1;
+  for (size_t extent : shape) size *= extent;
+  T* data = new T[size ? size : 1];
+  nanobind::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+  return Array<T>(data, shape, owner);
+}
+
+}  // namespace gemlet

@@ -1,0 +1,107 @@
+// model.cpp - the model as a Python class.   (chapter 6)
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "base/error.h"
+#include "bind/bind.h"
+#include "model/model.h"
+
+namespace nb = nanobind;
+
+namespace gemlet {
+namespace {
+
+using Ids = Input<int32_t, 1>;
+using Files = std::vector<std::pair<std::string, std::string>>;
+
+template <typename T>
+T field(const nb::dict& config, const char* name) {
+  if (!config.contains(name)) throw Error(Code::kUnsupported, std::string("the config has no `") + name + "`");
+  return nb::cast<T>(config[name]);
+}
+
+Config to_config(const nb::dict& d) {
+  Config c;
+  c.vocab_size = field<size_t>(d, "vocab_size");
+  c.hidden_size = field<size_t>(d, "hidden_size");
+  c.intermediate_size = field<size_t>(d, "intermediate_size");
+  c.num_attention_heads = field<size_t>(d, "num_attention_heads");
+  c.num_key_value_heads = field<size_t>(d, "num_key_value_heads");
+  c.head_dim = field<size_t>(d, "head_dim");
+  c.max_position_embeddings = field<size_t>(d, "max_position_embeddings");
+  c.window = field<size_t>(d, "window");
+  c.query_pre_attn_scalar = field<float>(d, "query_pre_attn_scalar");
+  c.rms_norm_eps = field<float>(d, "rms_norm_eps");
+  c.rope_theta = field<double>(d, "rope_theta");
+  c.rope_local_base_freq = field<double>(d, "rope_local_base_freq");
+  c.sliding = field<std::vector<bool>>(d, "sliding");
+  c.dense = field<std::vector<size_t>>(d, "dense");
+  return c;
+}
+
+Storage to_storage(const std::string& name) {
+  if (name == "f32") return Storage::kF32;
+  if (name == "bf16") return Storage::kBF16;
+  throw Error(Code::kInput, "quantization is `" + name + "`; `f32` and `bf16` exist");
+}
+
+const Kernels& to_kernels(const std::string& isa) {
+  if (isa.empty()) return default_kernels();
+  if (const Kernels* kernels = find_kernels(isa.c_str())) return *kernels;
+  throw Error(Code::kInput, "this CPU cannot run the instruction set `" + isa + "`");
+}
+
+void construct(Model* self, const nb::dict& config, const Files& files, const std::string& quantization, size_t threads,
+               const std::string& isa) {
+  const Config c = to_config(config);
+  const Storage storage = to_storage(quantization);
+  const Kernels& kernels = to_kernels(isa);
+  nb::gil_scoped_release nogil;
+  new (self) Model(c, files, storage, kernels, threads);
+}
+
+Batch to_batch(const Ids& ids, const Ids& cu_seqlens) {
+  if (cu_seqlens.shape(0) == 0 || cu_seqlens.data()[cu_seqlens.shape(0) - 1] != static_cast<int64_t>(ids.shape(0)))
+    throw Error(Code::kInput, "cu_seqlens does not end at the number of input_ids");
+  return {ids.data(), cu_seqlens.data(), cu_seqlens.shape(0) - 1};
+}
+
+Array<float> embed(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
+  const Batch batch = to_batch(ids, cu_seqlens);
+  auto out = new_array<float>({batch.sequences, model.config().embedding_size()});
+  nb::gil_scoped_release nogil;
+  model.embed(batch, out.data());
+  return out;
+}
+
+Array<float> token_embeddings(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
+  const Batch batch = to_batch(ids, cu_seqlens);
+  auto out = new_array<float>({ids.shape(0), model.config().hidden_size});
+  nb::gil_scoped_release nogil;
+  model.token_embeddings(batch, out.data());
+  return out;
+}
+
+Array<float> hidden_states(const Model& model, const Ids& ids, const Ids& cu_seqlens, size_t layers) {
+  const Batch batch = to_batch(ids, cu_seqlens);
+  auto out = new_array<float>({ids.shape(0), model.config().hidden_size});
+  nb::gil_scoped_release nogil;
+  model.hidden_states(batch, layers, out.data());
+  return out;
+}
+
+}  // namespace
+
+void bind_model(nb::module_& m) {
+  nb::class_<Model>(m, "Model")
+      .def("__init__", construct, nb::arg("config"), nb::arg("files"), nb::arg("quantization"), nb::arg("threads"),
+           nb::arg("isa") = "")
+      .def_prop_ro("threads", &Model::threads)
+      .def_prop_ro("isa", [](const Model& model) { return std::string(model.kernels().name); })
+      .def("embed", embed, nb::arg("input_ids"), nb::arg("cu_seqlens"))
+      .def("token_embeddings", token_embeddings, nb::arg("input_ids"), nb::arg("cu_seqlens"))
+      .def("hidden_states", hidden_states, nb::arg("input_ids"), nb::arg("cu_seqlens"), nb::arg("layers"));
+}
+
+}  // namespace gemlet

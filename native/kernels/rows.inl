@@ -1,0 +1,93 @@
+// rows.inl - the row kernels, once for all ISAs.   (chapter 2)
+//
+// Included by each ISA file inside its own namespace, after it has defined V: 16 virtual f32 lanes.
+
+static float sum_squares(const float* x, size_t n) {
+  V acc = V::zero();
+  for (size_t i = 0; i < n; i += V::kLanes) {
+    const V v = V::load(x + i);
+    acc = add(acc, mul(v, v));
+  }
+  return sum(acc);
+}
+
+static float rms_scale(const float* x, float eps, size_t n) {
+  return 1.0f / square_root(sum_squares(x, n) / static_cast<float>(n) + eps);
+}
+
+static void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  const V scale = V::broadcast(rms_scale(x, eps, n));
+  for (size_t i = 0; i < n; i += V::kLanes) mul(mul(V::load(x + i), scale), V::load(weight + i)).store(y + i);
+}
+
+static void add_rms_norm(const float* x, const float* weight, float eps, size_t n, float* residual) {
+  const V scale = V::broadcast(rms_scale(x, eps, n));
+  for (size_t i = 0; i < n; i += V::kLanes) {
+    const V normed = mul(mul(V::load(x + i), scale), V::load(weight + i));
+    add(V::load(residual + i), normed).store(residual + i);
+  }
+}
+
+static void rope(float* x, const float* cos, const float* sin, float scale, size_t n) {
+  const size_t half = n / 2;
+  const V s = V::broadcast(scale);
+  for (size_t i = 0; i < half; i += V::kLanes) {
+    const V a = V::load(x + i), b = V::load(x + half + i), c = V::load(cos + i), d = V::load(sin + i);
+    mul(sub(mul(a, c), mul(b, d)), s).store(x + i);
+    mul(add(mul(b, c), mul(a, d)), s).store(x + half + i);
+  }
+}
+
+// e^x within 2 ulp for x in [-87, 88]; below, e^-87; above, e^88; NaN stays NaN.
+// Cody-Waite reduction to |r| <= ln2 / 2, then the Taylor polynomial of degree 7 (its error there is 5e-9).
+static V exponential(V x) {
+  const V magic = V::broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  x = min(V::broadcast(88.0f), max(V::broadcast(-87.0f), x));
+  const V n = sub(add(mul(x, V::broadcast(1.44269504f)), magic), magic);
+  V r = sub(x, mul(n, V::broadcast(0.693359375f)));  // ln2's upper part has 10 bits: the product is exact
+  r = sub(r, mul(n, V::broadcast(-2.12194440e-4f)));
+  constexpr float kTaylor[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+  V p = V::broadcast(1.0f / 5040);
+  for (const float c : kTaylor) p = add(mul(p, r), V::broadcast(c));
+  return mul(p, power_of_two(n));
+}
+
+static void softmax(float* scores, size_t begin, size_t end, size_t n) {
+  for (size_t i = 0; i < begin; ++i) scores[i] = 0;
+  for (size_t i = end; i < n; ++i) scores[i] = 0;
+  float top = scores[begin];
+  for (size_t i = begin; i < end; ++i) top = scores[i] > top ? scores[i] : top;
+  const V highest = V::broadcast(top);
+  const size_t first = begin / V::kLanes * V::kLanes;
+  for (size_t i = first; i < end; i += V::kLanes) exponential(sub(V::load(scores + i), highest)).store(scores + i);
+  for (size_t i = first; i < begin; ++i) scores[i] = 0;
+  for (size_t i = end; i < n && i % V::kLanes; ++i) scores[i] = 0;
+  V acc = V::zero();
+  for (size_t i = first; i < end; i += V::kLanes) acc = add(acc, V::load(scores + i));
+  const V scale = V::broadcast(1.0f / sum(acc));
+  for (size_t i = first; i < end; i += V::kLanes) mul(V::load(scores + i), scale).store(scores + i);
+}
+
+// gelu_tanh(g) = g / 2 * (1 + tanh(u)) = g / (1 + e^(-2u)), u = sqrt(2 / pi) * (g + 0.044715 g^3): no cancellation.
+static void gelu_tanh_mul(float* gate, const float* up, size_t n) {
+  const V one = V::broadcast(1.0f), cubic = V::broadcast(0.044715f), outer = V::broadcast(-1.59576912f);
+  for (size_t i = 0; i < n; i += V::kLanes) {
+    const V g = V::load(gate + i);
+    const V u = mul(outer, add(g, mul(cubic, mul(g, mul(g, g)))));
+    mul(div(g, add(one, exponential(u))), V::load(up + i)).store(gate + i);
+  }
+}
+
+static void scale(float* x, float scale, size_t n) {
+  const V s = V::broadcast(scale);
+  for (size_t i = 0; i < n; i += V::kLanes) mul(V::load(x + i), s).store(x + i);
+}
+
+static void mean_rows(const float* x, size_t rows, size_t n, float* y) {
+  const V count = V::broadcast(static_cast<float>(rows));
+  for (size_t i = 0; i < n; i += V::kLanes) {
+    V acc = V::zero();
+    for (size_t r = 0; r < rows; ++r) acc = add(acc, V::load(x + r * n + i));
+    div(acc, count).store(y + i);
+  }
+}

@@ -1,0 +1,129 @@
+// model.cpp - embed_tokens → [attention → mlp] × layers → final norm → mean → dense.   (chapter 5)
+#include "model/model.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "base/error.h"
+#include "model/workspace.h"
+#include "weights/safetensors.h"
+
+namespace gemlet {
+namespace {
+
+Tensors merge(const std::vector<MappedFile>& files, const std::vector<std::pair<std::string, std::string>>& names) {
+  Tensors all;
+  for (size_t i = 0; i < files.size(); ++i) {
+    for (auto& [name, tensor] : read_safetensors(files[i].bytes(), files[i].path())) all[names[i].second + name] = tensor;
+  }
+  return all;
+}
+
+std::vector<MappedFile> map_all(const std::vector<std::pair<std::string, std::string>>& names) {
+  std::vector<MappedFile> files;
+  for (const auto& [path, prefix] : names) files.emplace_back(path);
+  return files;
+}
+
+void embed_tokens(const Pass& pass, const int32_t* ids) {
+  const size_t n = pass.config.hidden_size;
+  const float scale = std::sqrt(static_cast<float>(n));   // Source: Gemma3TextScaledWordEmbedding
+  pass.pool.parallel_for(pass.tokens, [&](size_t t, size_t) {
+    float* row = pass.work.hidden.data() + t * n;
+    read_f32(pass.weights.embed_tokens, static_cast<size_t>(ids[t]) * n, n, row);
+    pass.kernels.scale(row, scale, n);
+  });
+}
+
+}  // namespace
+
+// The workspace of one call: the spare one when no other call has it, and back to the spare place at the end.
+class Model::Lease {
+ public:
+  Lease(const Model& model, const Batch& batch) : model_(model), work_(model.spare_.exchange(nullptr)) {
+    if (!work_) work_ = std::make_unique<Workspace>();
+    work_->sequences.clear();
+    for (size_t s = 0; s < batch.sequences; ++s)
+      work_->sequences.push_back({static_cast<size_t>(batch.cu_seqlens[s]), static_cast<size_t>(batch.cu_seqlens[s + 1])});
+    work_->prepare(model.config_, model.threads());
+  }
+  ~Lease() { work_.reset(model_.spare_.exchange(work_.release())); }
+
+  Workspace& operator*() { return *work_; }
+
+ private:
+  const Model& model_;
+  std::unique_ptr<Workspace> work_;
+};
+
+Model::Model(Config config, const std::vector<std::pair<std::string, std::string>>& files, Storage storage,
+             const Kernels& kernels, size_t threads)
+    : config_(std::move(config)),
+      kernels_(kernels),
+      pool_(threads),
+      files_(map_all(files)),
+      weights_(pack_weights(config_, merge(files_, files), storage, kernels_, pool_)) {
+  const Bytes table = weights_.embed_tokens.bytes;
+  for (const MappedFile& file : files_) {  // only the table is read again
+    const Bytes all = file.bytes();
+    const bool holds_table = table.data >= all.data && table.data < all.data + all.size;
+    file.drop_pages({all.data, holds_table ? static_cast<size_t>(table.data - all.data) : all.size});
+    if (holds_table) file.drop_pages({table.data + table.size, static_cast<size_t>(all.data + all.size - table.data) - table.size});
+  }
+}
+
+Model::~Model() { delete spare_.load(); }
+
+void Model::check(const Batch& batch) const {
+  if (batch.cu_seqlens[0] != 0) throw Error(Code::kInput, "cu_seqlens does not start at 0");
+  for (size_t s = 0; s < batch.sequences; ++s) {
+    const int64_t size = int64_t{batch.cu_seqlens[s + 1]} - batch.cu_seqlens[s];
+    if (size < 1 || size > static_cast<int64_t>(config_.max_position_embeddings)) {
+      throw Error(Code::kInput, "sequence " + std::to_string(s) + " has " + std::to_string(size) + " tokens; 1 to " +
+                                    std::to_string(config_.max_position_embeddings) + " are possible");
+    }
+  }
+  for (size_t t = 0; t < batch.tokens(); ++t) {
+    if (batch.input_ids[t] < 0 || static_cast<size_t>(batch.input_ids[t]) >= config_.vocab_size) {
+      throw Error(Code::kInput, "token id " + std::to_string(batch.input_ids[t]) + " is outside the vocabulary of " +
+                                    std::to_string(config_.vocab_size));
+    }
+  }
+}
+
+void Model::run_layers(const Batch& batch, size_t layers, Workspace& work) const {
+  const Pass pass{config_, weights_, kernels_, pool_, work, batch.tokens()};
+  embed_tokens(pass, batch.input_ids);
+  for (size_t i = 0; i < layers; ++i) {
+    attention(pass, weights_.layers[i]);
+    mlp(pass, weights_.layers[i]);
+  }
+}
+
+void Model::embed(const Batch& batch, float* out) const {
+  check(batch);
+  if (batch.sequences == 0) return;
+  Lease work(*this, batch);
+  run_layers(batch, config_.num_hidden_layers(), *work);
+  pool_and_project({config_, weights_, kernels_, pool_, *work, batch.tokens()}, out);
+}
+
+void Model::token_embeddings(const Batch& batch, float* out) const {
+  check(batch);
+  if (batch.sequences == 0) return;
+  Lease work(*this, batch);
+  run_layers(batch, config_.num_hidden_layers(), *work);
+  norm_rows({config_, weights_, kernels_, pool_, *work, batch.tokens()}, (*work).hidden.data(), weights_.norm, out);
+}
+
+void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {
+  check(batch);
+  if (layers > config_.num_hidden_layers()) throw Error(Code::kInput, "the model has fewer layers");
+  if (batch.sequences == 0) return;
+  Lease work(*this, batch);
+  run_layers(batch, layers, *work);
+  std::memcpy(out, (*work).hidden.data(), batch.tokens() * config_.hidden_size * sizeof(float));
+}
+
+}  // namespace gemlet

@@ -1,0 +1,61 @@
+// model.h - the seam to Python: token ids in, one vector per sequence out.   (chapter 5)
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "model/layers.h"
+
+namespace gemlet {
+
+struct Workspace;
+
+// Sequences laid end to end without padding.
+struct Batch {
+  const int32_t* input_ids;   // [tokens], each in [0, vocab_size)
+  const int32_t* cu_seqlens;  // [sequences + 1], from 0 to tokens, each sequence 1 to max_position_embeddings long
+  size_t sequences;
+
+  size_t tokens() const { return static_cast<size_t>(cu_seqlens[sequences]); }
+};
+
+// Immutable once made: any number of threads may call at once. A sequence's results depend on its own ids alone,
+// bit for bit: not on the rest of the batch, its order or the number of threads.
+class Model {
+ public:
+  // `files`: safetensors files, each with the prefix of its tensors' names. Throws Error when they do not make up the
+  // model that `config` describes.
+  Model(Config config, const std::vector<std::pair<std::string, std::string>>& files, Storage storage,
+        const Kernels& kernels, size_t threads);
+  ~Model();
+
+  const Config& config() const { return config_; }
+  const Kernels& kernels() const { return kernels_; }
+  size_t threads() const { return pool_.threads(); }
+
+  // out: [sequences, embedding_size], behind the dense head, not normalised.
+  void embed(const Batch& batch, float* out) const;
+
+  // out: [tokens, hidden_size], behind the final norm.
+  void token_embeddings(const Batch& batch, float* out) const;
+
+  // out: [tokens, hidden_size], the residual stream behind the first `layers` layers; for tests, stage by stage.
+  void hidden_states(const Batch& batch, size_t layers, float* out) const;
+
+ private:
+  class Lease;
+  void check(const Batch& batch) const;
+  void run_layers(const Batch& batch, size_t layers, Workspace& work) const;
+
+  const Config config_;
+  const Kernels& kernels_;
+  mutable ThreadPool pool_;
+  std::vector<MappedFile> files_;
+  Weights weights_;
+  mutable std::atomic<Workspace*> spare_{nullptr};
+};
+
+}  // namespace gemlet

@@ -1,0 +1,86 @@
+"""The table of contents is law: a chapter may use only itself and the chapters before it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "gemlet"
+NATIVE = ROOT / "native"
+
+PYTHON_CHAPTERS = [
+    "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "pretrained", "embedder", "verify", "cli",
+    "__main__",
+]  # fmt: skip
+NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "bind"]
+BLIND = {("text", "weights"), ("text", "kernels"), ("weights", "kernels")}  # earlier, and still none of its business
+
+
+def chapter(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+SOURCES = sorted(p for p in NATIVE.rglob("*") if p.suffix in {".h", ".cpp", ".inl"})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_earlier_chapters(path: Path) -> None:
+    here = PYTHON_CHAPTERS.index(chapter(path))
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "gemlet" and parts[1] != "__version__":
+            assert PYTHON_CHAPTERS.index(parts[1]) <= here, f"imports the later chapter {parts[1]}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_one_room_touches_the_network_and_only_the_cli_prints(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imports(path)}
+    if chapter(path) != "pretrained":
+        assert not outside & {"huggingface_hub", "urllib", "http", "socket", "subprocess"}
+    if chapter(path) != "cli":
+        assert not re.search(r"\bprint\(", path.read_text())
+        assert "click" not in outside
+    assert not outside & {"torch", "transformers", "tokenizers", "sentencepiece", "pandas"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(NATIVE)))
+def test_a_native_file_includes_only_earlier_chapters(path: Path) -> None:
+    here = path.relative_to(NATIVE).parts[0]
+    text = path.read_text()
+    for other in re.findall(r'#include "(\w+)/', text):
+        assert NATIVE_CHAPTERS.index(other) <= NATIVE_CHAPTERS.index(here)
+        assert (here, other) not in BLIND
+    if here != "bind":
+        assert "nanobind" not in text
+    assert not re.search(r"\b(abort|exit|printf|std::cout|std::cerr)\b\s*[(<]", text)
+    if here not in {"model", "base", "bind"}:
+        assert "parallel_for" not in text
+
+
+@pytest.mark.parametrize("path", sorted((NATIVE / "kernels").glob("*.cpp")), ids=lambda p: p.name)
+def test_isa_files_are_freestanding(path: Path) -> None:
+    if path.name == "dispatch.cpp":
+        return
+    system = set(re.findall(r"#include <(\S+)>", path.read_text()))
+    assert system <= {"immintrin.h", "arm_neon.h"}
+
+
+def test_the_chapters_are_all_there() -> None:
+    assert {chapter(path) for path in MODULES} <= set(PYTHON_CHAPTERS)
+    assert {p.name for p in NATIVE.iterdir()} == set(NATIVE_CHAPTERS)
+    contents = (ROOT / "ARCHITECTURE.md").read_text()
+    places = [contents.index(f"`{name}") for name in PYTHON_CHAPTERS]
+    assert places == sorted(places), "ARCHITECTURE.md lists the chapters in another order"
