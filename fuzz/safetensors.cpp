@@ -1,9 +1,10 @@
 // safetensors.cpp - any bytes as a .safetensors file: refused, or every tensor readable to its last element.
+#include "weights/safetensors.h"
+
 #include <cstdint>
 #include <vector>
 
 #include "base/error.h"
-#include "weights/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

@@ -9,7 +9,8 @@ namespace gemlet {
 // Runs a loop's iterations on `threads` threads, the caller among them.
 //
 // Any number of threads may call at once: while one caller has the workers, the others run their loops alone.
-// Works in a forked child (the child starts workers of its own). Workers start at the first loop and sleep between loops.
+// Works in a forked child (the child starts workers of its own). Workers start at the first loop and sleep between
+// loops.
 class ThreadPool {
  public:
   // task(i, slot): iteration i, on the thread that holds `slot` in [0, threads) for this loop. Must not throw.

@@ -1,11 +1,12 @@
 // kernels.cpp - each kernel of each ISA, callable on its own: for tests and benchmarks.   (chapter 6)
+#include "kernels/kernels.h"
+
 #include <nanobind/stl/string.h>
 
 #include <cstring>
 
 #include "base/error.h"
 #include "bind/bind.h"
-#include "kernels/kernels.h"
 
 namespace nb = nanobind;
 

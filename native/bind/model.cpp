@@ -1,11 +1,12 @@
 // model.cpp - the model as a Python class.   (chapter 6)
+#include "model/model.h"
+
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
 #include "bind/bind.h"
-#include "model/model.h"
 
 namespace nb = nanobind;
 

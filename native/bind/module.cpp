@@ -15,9 +15,12 @@ namespace {
 // Code → class of gemlet.errors, one row each.
 const char* python_class(Code code) {
   switch (code) {
-    case Code::kWeights: return "WeightsError";
-    case Code::kUnsupported: return "UnsupportedModel";
-    case Code::kInput: return "InputError";
+    case Code::kWeights:
+      return "WeightsError";
+    case Code::kUnsupported:
+      return "UnsupportedModel";
+    case Code::kInput:
+      return "InputError";
   }
   return "GemletError";
 }
@@ -45,9 +48,10 @@ std::vector<std::string> isas() {
 NB_MODULE(_core, m) {
   nb::register_exception_translator(gemlet::translate);
   m.def("isas", gemlet::isas, "Names of the kernel tables that this CPU can run.");
-  m.def("default_isa", [] { return std::string(gemlet::default_kernels().name); },
-        "The table that a model takes: the best one, or the one that GEMLET_ISA names. Raises InputError.");
+  m.def(
+      "default_isa", [] { return std::string(gemlet::default_kernels().name); },
+      "The table that a model takes: the best one, or the one that GEMLET_ISA names. Raises InputError.");
   gemlet::bind_kernels(m);
-  //TMP gemlet::bind_tokenizer(m);
+  gemlet::bind_tokenizer(m);
   gemlet::bind_model(m);
 }

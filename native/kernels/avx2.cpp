@@ -53,8 +53,8 @@ static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(
 // 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16.
 constexpr size_t kTileRows = 6, kTileVectors = 1;
 
-#include "kernels/rows.inl"
 #include "kernels/gemm.inl"
+#include "kernels/rows.inl"
 
 GEMLET_TABLE("avx2", 20, supported);
 

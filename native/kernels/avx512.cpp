@@ -46,8 +46,8 @@ static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(
 // 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all.
 constexpr size_t kTileRows = 12, kTileVectors = 2;
 
-#include "kernels/rows.inl"
 #include "kernels/gemm.inl"
+#include "kernels/rows.inl"
 
 GEMLET_TABLE("avx512", 40, supported);
 

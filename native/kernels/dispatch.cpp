@@ -48,7 +48,8 @@ const Kernels& default_kernels() {
   const char* forced = std::getenv("GEMLET_ISA");
   if (!forced || !*forced) return *best();
   if (const Kernels* k = find_kernels(forced)) return *k;
-  throw Error(Code::kInput, std::string("GEMLET_ISA is `") + forced + "`: this CPU cannot run it, or it has no such name");
+  throw Error(Code::kInput,
+              std::string("GEMLET_ISA is `") + forced + "`: this CPU cannot run it, or it has no such name");
 }
 
 }  // namespace gemlet

@@ -73,7 +73,9 @@ constexpr Gemm gemm() {
   return {kPanel, kTileRows, sizeof(Stored), pack<Stored>, multiply<Stored>};
 }
 
-#define GEMLET_TABLE(name, rank, supported)                                                              \
-  extern const Kernels table;                                                                            \
-  const Kernels table{name, rank, supported, gemm<float>(), gemm<uint16_t>(), rms_norm, add_rms_norm,    \
-                      rope, softmax, gelu_tanh_mul, scale, mean_rows}
+#define GEMLET_TABLE(name, rank, supported)                                                                       \
+  extern const Kernels table;                                                                                     \
+  const Kernels table {                                                                                           \
+    name, rank, supported, gemm<float>(), gemm<uint16_t>(), rms_norm, add_rms_norm, rope, softmax, gelu_tanh_mul, \
+        scale, mean_rows                                                                                          \
+  }

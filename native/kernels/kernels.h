@@ -60,8 +60,8 @@ struct Kernels {
   void (*mean_rows)(const float* x, size_t rows, size_t n, float* y);
 };
 
-const Kernels& default_kernels();                 // the best for this CPU, or the one that $GEMLET_ISA names
-const Kernels* find_kernels(const char* name);    // null when there is none or this CPU cannot run it
+const Kernels& default_kernels();                      // the best for this CPU, or the one that $GEMLET_ISA names
+const Kernels* find_kernels(const char* name);         // null when there is none or this CPU cannot run it
 size_t list_kernels(const Kernels** out, size_t max);  // those that this CPU can run
 
 }  // namespace gemlet

@@ -39,12 +39,24 @@ static V each(V a, V b, F f) {
   for (size_t i = 0; i < V::kLanes; ++i) v.lane[i] = f(a.lane[i], b.lane[i]);
   return v;
 }
-static V add(V a, V b) { return each(a, b, [](float x, float y) { return x + y; }); }
-static V sub(V a, V b) { return each(a, b, [](float x, float y) { return x - y; }); }
-static V mul(V a, V b) { return each(a, b, [](float x, float y) { return x * y; }); }
-static V div(V a, V b) { return each(a, b, [](float x, float y) { return x / y; }); }
-static V max(V a, V b) { return each(a, b, [](float x, float y) { return x > y ? x : y; }); }  // b if either is NaN
-static V min(V a, V b) { return each(a, b, [](float x, float y) { return x < y ? x : y; }); }
+static V add(V a, V b) {
+  return each(a, b, [](float x, float y) { return x + y; });
+}
+static V sub(V a, V b) {
+  return each(a, b, [](float x, float y) { return x - y; });
+}
+static V mul(V a, V b) {
+  return each(a, b, [](float x, float y) { return x * y; });
+}
+static V div(V a, V b) {
+  return each(a, b, [](float x, float y) { return x / y; });
+}
+static V max(V a, V b) {
+  return each(a, b, [](float x, float y) { return x > y ? x : y; });
+}  // b if either is NaN
+static V min(V a, V b) {
+  return each(a, b, [](float x, float y) { return x < y ? x : y; });
+}
 static V multiply_add(V a, V b, V c) { return add(mul(a, b), c); }
 
 // 2^n of a whole number n in [-126, 127].
@@ -68,8 +80,8 @@ static float square_root(float x) { return __builtin_sqrtf(x); }
 
 constexpr size_t kTileRows = 2, kTileVectors = 1;
 
-#include "kernels/rows.inl"
 #include "kernels/gemm.inl"
+#include "kernels/rows.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

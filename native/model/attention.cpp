@@ -37,7 +37,8 @@ void normalise_and_rotate(const Pass& pass, const Layer& layer) {
         const bool query = h < c.num_attention_heads;
         float* head = row + h * c.head_dim;
         k.rms_norm(head, (query ? layer.q_norm : layer.k_norm).data(), c.rms_norm_eps, c.head_dim, head);
-        k.rope(head, rope.cos.data() + position * half, rope.sin.data() + position * half, query ? scale : 1.0f, c.head_dim);
+        k.rope(head, rope.cos.data() + position * half, rope.sin.data() + position * half, query ? scale : 1.0f,
+               c.head_dim);
       }
     }
   });
@@ -74,7 +75,8 @@ void pack_keys_and_values(const Pass& pass) {
         const float* k = pass.work.qkv.data() + (span.begin + first) * c.qkv_width() + c.q_width() + g * c.head_dim;
         const PackedHead head = packed_head(pass, sequence, g);
         gemm.pack(k, count, c.head_dim, c.qkv_width(), 1, head.keys + first * c.head_dim, c.head_dim * gemm.panel);
-        gemm.pack(k + c.kv_width(), c.head_dim, count, 1, c.qkv_width(), head.values + first * gemm.panel, head.values_stride);
+        gemm.pack(k + c.kv_width(), c.head_dim, count, 1, c.qkv_width(), head.values + first * gemm.panel,
+                  head.values_stride);
       }
     }
   });

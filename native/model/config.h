@@ -13,7 +13,8 @@ struct Config {
   size_t num_key_value_heads = 0;
   size_t head_dim = 0;
   size_t max_position_embeddings = 0;
-  size_t window = 0;  // a query sees the keys at most this far away: 256 for sliding_window 512 (or its saved half, 257)
+  size_t window =
+      0;  // a query sees the keys at most this far away: 256 for sliding_window 512 (or its saved half, 257)
   float query_pre_attn_scalar = 0;
   float rms_norm_eps = 0;
   double rope_theta = 0;            // layers of full attention

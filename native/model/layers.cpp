@@ -25,7 +25,8 @@ class Packer {
     if (found == tensors_.end()) found = tensors_.find("model." + name);
     if (found == tensors_.end()) throw Error(Code::kWeights, "the checkpoint has no tensor `" + name + "`");
     if (found->second.shape != shape) {
-      throw Error(Code::kWeights, "tensor `" + name + "` has shape " + spell(found->second.shape) + ", expected " + spell(shape));
+      throw Error(Code::kWeights,
+                  "tensor `" + name + "` has shape " + spell(found->second.shape) + ", expected " + spell(shape));
     }
     return found->second;
   }
@@ -109,15 +110,16 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index) {
   Layer layer{};
   layer.sliding = c.sliding[index];
   layer.input_layernorm = packer.norm(name + "input_layernorm", c.hidden_size);
-  layer.qkv_proj = packer.linear(
-      {{attn + "q_proj", c.q_width()}, {attn + "k_proj", c.kv_width()}, {attn + "v_proj", c.kv_width()}}, c.hidden_size);
+  layer.qkv_proj =
+      packer.linear({{attn + "q_proj", c.q_width()}, {attn + "k_proj", c.kv_width()}, {attn + "v_proj", c.kv_width()}},
+                    c.hidden_size);
   layer.q_norm = packer.norm(attn + "q_norm", c.head_dim);
   layer.k_norm = packer.norm(attn + "k_norm", c.head_dim);
   layer.o_proj = packer.linear({{attn + "o_proj", c.hidden_size}}, c.q_width());
   layer.post_attention_layernorm = packer.norm(name + "post_attention_layernorm", c.hidden_size);
   layer.pre_feedforward_layernorm = packer.norm(name + "pre_feedforward_layernorm", c.hidden_size);
-  layer.gate_up_proj = packer.linear(
-      {{mlp + "gate_proj", c.intermediate_size}, {mlp + "up_proj", c.intermediate_size}}, c.hidden_size);
+  layer.gate_up_proj =
+      packer.linear({{mlp + "gate_proj", c.intermediate_size}, {mlp + "up_proj", c.intermediate_size}}, c.hidden_size);
   layer.down_proj = packer.linear({{mlp + "down_proj", c.hidden_size}}, c.intermediate_size);
   layer.post_feedforward_layernorm = packer.norm(name + "post_feedforward_layernorm", c.hidden_size);
   return layer;
@@ -125,7 +127,8 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index) {
 
 }  // namespace
 
-Weights pack_weights(const Config& c, const Tensors& tensors, Storage storage, const Kernels& kernels, ThreadPool& pool) {
+Weights pack_weights(const Config& c, const Tensors& tensors, Storage storage, const Kernels& kernels,
+                     ThreadPool& pool) {
   check_widths(c);
   Packer packer(tensors, storage == Storage::kF32 ? kernels.gemm_f32 : kernels.gemm_bf16);
   Weights weights;

@@ -16,7 +16,8 @@ using Tensors = std::map<std::string, Tensor>;
 
 enum class Storage { kF32, kBF16 };  // of the packed matrices
 
-// y = x * W^T with W packed for this CPU. Several matrices over the same input may share one Linear, outputs end to end.
+// y = x * W^T with W packed for this CPU. Several matrices over the same input may share one Linear, outputs end to
+// end.
 struct Linear {
   const Gemm* gemm = nullptr;
   size_t n = 0, k = 0;  // outputs, inputs
@@ -28,15 +29,15 @@ struct Linear {
 
 struct Layer {
   bool sliding;
-  Buffer<float> input_layernorm;            // [hidden]      all norms are stored as 1 + weight
-  Linear qkv_proj;                          // [q_width + 2 * kv_width, hidden]
-  Buffer<float> q_norm, k_norm;             // [head_dim]
-  Linear o_proj;                            // [hidden, q_width]
-  Buffer<float> post_attention_layernorm;   // [hidden]
-  Buffer<float> pre_feedforward_layernorm;  // [hidden]
-  Linear gate_up_proj;                      // [2 * intermediate, hidden]
-  Linear down_proj;                         // [hidden, intermediate]
-  Buffer<float> post_feedforward_layernorm; // [hidden]
+  Buffer<float> input_layernorm;             // [hidden]      all norms are stored as 1 + weight
+  Linear qkv_proj;                           // [q_width + 2 * kv_width, hidden]
+  Buffer<float> q_norm, k_norm;              // [head_dim]
+  Linear o_proj;                             // [hidden, q_width]
+  Buffer<float> post_attention_layernorm;    // [hidden]
+  Buffer<float> pre_feedforward_layernorm;   // [hidden]
+  Linear gate_up_proj;                       // [2 * intermediate, hidden]
+  Linear down_proj;                          // [hidden, intermediate]
+  Buffer<float> post_feedforward_layernorm;  // [hidden]
 };
 
 // cos and sin of position * theta^(-2i / head_dim).
@@ -55,6 +56,7 @@ struct Weights {
 // Takes the tensors by the names of the checkpoint ("layers.0.self_attn.q_proj.weight", with or without "model." before
 // it; the dense head as "dense.0.linear.weight", ...) and packs them. Throws Error(kWeights) that names a tensor which
 // is missing or has another shape than the config says, Error(kUnsupported) when the kernels cannot run the widths.
-Weights pack_weights(const Config& config, const Tensors& tensors, Storage storage, const Kernels& kernels, ThreadPool& pool);
+Weights pack_weights(const Config& config, const Tensors& tensors, Storage storage, const Kernels& kernels,
+                     ThreadPool& pool);
 
 }  // namespace gemlet

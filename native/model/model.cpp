@@ -15,7 +15,8 @@ namespace {
 Tensors merge(const std::vector<MappedFile>& files, const std::vector<std::pair<std::string, std::string>>& names) {
   Tensors all;
   for (size_t i = 0; i < files.size(); ++i) {
-    for (auto& [name, tensor] : read_safetensors(files[i].bytes(), files[i].path())) all[names[i].second + name] = tensor;
+    for (auto& [name, tensor] : read_safetensors(files[i].bytes(), files[i].path()))
+      all[names[i].second + name] = tensor;
   }
   return all;
 }
@@ -28,7 +29,7 @@ std::vector<MappedFile> map_all(const std::vector<std::pair<std::string, std::st
 
 void embed_tokens(const Pass& pass, const int32_t* ids) {
   const size_t n = pass.config.hidden_size;
-  const float scale = std::sqrt(static_cast<float>(n));   // Source: Gemma3TextScaledWordEmbedding
+  const float scale = std::sqrt(static_cast<float>(n));  // Source: Gemma3TextScaledWordEmbedding
   pass.pool.parallel_for(pass.tokens, [&](size_t t, size_t) {
     float* row = pass.work.hidden.data() + t * n;
     read_f32(pass.weights.embed_tokens, static_cast<size_t>(ids[t]) * n, n, row);
@@ -45,7 +46,8 @@ class Model::Lease {
     if (!work_) work_ = std::make_unique<Workspace>();
     work_->sequences.clear();
     for (size_t s = 0; s < batch.sequences; ++s)
-      work_->sequences.push_back({static_cast<size_t>(batch.cu_seqlens[s]), static_cast<size_t>(batch.cu_seqlens[s + 1])});
+      work_->sequences.push_back(
+          {static_cast<size_t>(batch.cu_seqlens[s]), static_cast<size_t>(batch.cu_seqlens[s + 1])});
     work_->prepare(model.config_, model.threads());
   }
   ~Lease() { work_.reset(model_.spare_.exchange(work_.release())); }
@@ -69,7 +71,8 @@ Model::Model(Config config, const std::vector<std::pair<std::string, std::string
     const Bytes all = file.bytes();
     const bool holds_table = table.data >= all.data && table.data < all.data + all.size;
     file.drop_pages({all.data, holds_table ? static_cast<size_t>(table.data - all.data) : all.size});
-    if (holds_table) file.drop_pages({table.data + table.size, static_cast<size_t>(all.data + all.size - table.data) - table.size});
+    if (holds_table)
+      file.drop_pages({table.data + table.size, static_cast<size_t>(all.data + all.size - table.data) - table.size});
   }
 }
 

@@ -6,9 +6,9 @@
 namespace gemlet {
 namespace {
 
-constexpr size_t kQueryTile = 48;   // a multiple of every ISA's tile rows
+constexpr size_t kQueryTile = 48;  // a multiple of every ISA's tile rows
 constexpr size_t kRowsPerTask = 16;
-constexpr size_t kRowBlock = 96;    // rows that stay in the second-level cache while panels pass by
+constexpr size_t kRowBlock = 96;  // rows that stay in the second-level cache while panels pass by
 constexpr size_t kPanelGroup = 4;
 
 size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }

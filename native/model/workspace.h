@@ -19,16 +19,16 @@ struct QueryTile {
 
 struct Workspace {
   std::vector<Span> sequences;
-  std::vector<size_t> key_start;   // where a sequence's packed keys begin; each is padded to kWidthUnit
+  std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kWidthUnit
   std::vector<QueryTile> tiles;
-  Buffer<float> hidden;    // [tokens, hidden]         the residual stream
-  Buffer<float> normed;    // [tokens, hidden]         a sublayer's input, then its output
-  Buffer<float> qkv;       // [tokens, qkv_width]
-  Buffer<float> mixed;     // [tokens, q_width]        attention's values, weighted
-  Buffer<float> gate_up;   // [tokens, 2 * intermediate]
-  Buffer<float> keys;      // packed, per sequence and key/value head
-  Buffer<float> values;    // packed, per sequence and key/value head
-  Buffer<float> scores;    // one tile's scores for each thread
+  Buffer<float> hidden;   // [tokens, hidden]         the residual stream
+  Buffer<float> normed;   // [tokens, hidden]         a sublayer's input, then its output
+  Buffer<float> qkv;      // [tokens, qkv_width]
+  Buffer<float> mixed;    // [tokens, q_width]        attention's values, weighted
+  Buffer<float> gate_up;  // [tokens, 2 * intermediate]
+  Buffer<float> keys;     // packed, per sequence and key/value head
+  Buffer<float> values;   // packed, per sequence and key/value head
+  Buffer<float> scores;   // one tile's scores for each thread
   size_t scores_per_slot = 0;
 
   // Sizes everything for the sequences. Throws std::bad_alloc.

@@ -58,7 +58,8 @@ void skip_metadata(JsonReader& reader) {
 
 Tensor to_tensor(const Entry& entry, Bytes data, const std::string& path, const std::string& name) {
   if (entry.dtype != "F32" && entry.dtype != "BF16") {
-    throw Error(Code::kUnsupported, path + ": tensor `" + name + "` has dtype `" + entry.dtype + "`; F32 and BF16 are read");
+    throw Error(Code::kUnsupported,
+                path + ": tensor `" + name + "` has dtype `" + entry.dtype + "`; F32 and BF16 are read");
   }
   Tensor tensor{entry.dtype == "F32" ? DType::kF32 : DType::kBF16, entry.shape, {}};
   if (entry.offsets.size() != 2 || entry.offsets[0] > entry.offsets[1] || entry.offsets[1] > data.size) {
@@ -67,7 +68,8 @@ Tensor to_tensor(const Entry& entry, Bytes data, const std::string& path, const 
   tensor.bytes = {data.data + entry.offsets[0], entry.offsets[1] - entry.offsets[0]};
   size_t expected = bytes_of(tensor.dtype);
   for (size_t extent : entry.shape) {
-    if (__builtin_mul_overflow(expected, extent, &expected)) fail(path, "tensor `" + name + "` has an impossible shape");
+    if (__builtin_mul_overflow(expected, extent, &expected))
+      fail(path, "tensor `" + name + "` has an impossible shape");
   }
   if (expected != tensor.bytes.size) fail(path, "tensor `" + name + "` has a shape that does not fit its bytes");
   return tensor;

@@ -1,0 +1,206 @@
+"""A Hugging Face folder → what the engine needs to know of it.   (chapter 5: folder → Checkpoint)
+
+Reads the settings of the sentence-transformers layout and refuses what the engine would run wrongly: silence there is
+how other ports lose the dense head, the window or the bidirectional mask.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gemlet.errors import UnsupportedModel, WeightsError
+
+# A query sees the keys at most 256 away. config.json says it as 512 (both sides together); a checkpoint that
+# transformers has loaded and saved again says 257 (one side, exclusive).   Source: configuration_gemma3.py
+WINDOWS = {512: 256, 257: 256}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """config: what `_core.Model` takes; weights: (file, prefix of its tensors' names); prompts: name → text."""
+
+    folder: Path
+    config: Json
+    weights: list[tuple[str, str]]
+    prompts: dict[str, str]
+    max_seq_length: int
+
+    @property
+    def tokenizer(self) -> Path:
+        """The publisher's tokenizer file."""
+        return self.folder / "tokenizer.json"
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read the settings of the checkpoint in `folder`.
+
+    Raises WeightsError when a file is missing or no JSON, UnsupportedModel when the engine cannot run it as it is
+    meant.
+    """
+    config = _read(folder / "config.json")
+    _check_architecture(config, folder)
+    modules = _modules(folder)
+    dense = [_dense(folder / path, i) for i, path in enumerate(modules["Dense"])]
+    _check_pooling(folder / modules["Pooling"][0])
+    transformer = folder / modules["Transformer"][0]
+    weights = [(str(transformer / "model.safetensors"), "")]
+    weights += [(str(folder / path / "model.safetensors"), f"dense.{i}.") for i, path in enumerate(modules["Dense"])]
+    for file, _ in weights:
+        if not Path(file).is_file():
+            raise WeightsError(f"{folder} has no {Path(file).relative_to(folder)}: the checkpoint is incomplete", file)
+    settings = _read(folder / "config_sentence_transformers.json", missing={})
+    return Checkpoint(
+        folder=folder,
+        config=_engine_config(config, dense),
+        weights=weights,
+        prompts=dict(settings.get("prompts") or {}),
+        max_seq_length=_max_seq_length(folder, config),
+    )
+
+
+def _read(path: Path, kind: type = dict, missing: Any = None) -> Any:
+    """The JSON in `path`, of the given kind; `missing`, if there is such, when the file is not there."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if missing is not None:
+            return missing
+        raise WeightsError(
+            f"{path.parent} has no {path.name}: not a checkpoint folder, or incomplete", str(path)
+        ) from None
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}", str(path)) from None
+    except (ValueError, RecursionError):
+        raise WeightsError(f"{path} is not JSON: fetch it again", str(path)) from None
+    if not isinstance(content, kind):
+        raise WeightsError(f"{path} holds no JSON {kind.__name__}: fetch it again", str(path))
+    return content
+
+
+def _check(config: Mapping[str, Any], field: str, allowed: tuple[Any, ...], where: object) -> None:
+    if config.get(field) not in allowed:
+        expected = " or ".join(repr(value) for value in allowed if value is not None)
+        message = f"{where}: {field} is {config.get(field)!r}; this engine runs {expected or 'none'}"
+        raise UnsupportedModel(message, field, config.get(field))
+
+
+def _check_architecture(config: Json, folder: Path) -> None:
+    """Every setting that the engine has built in."""
+    where = folder / "config.json"
+    if config.get("model_type") != "gemma3_text":
+        raise UnsupportedModel(
+            f"{where}: model_type is {config.get('model_type')!r}, not 'gemma3_text': gemlet runs EmbeddingGemma-300M "
+            "and fine-tunes of it, no other model",
+            "model_type",
+            config.get("model_type"),
+        )
+    if config.get("use_bidirectional_attention") is not True:
+        raise UnsupportedModel(
+            f"{where}: use_bidirectional_attention is not true: this is a Gemma language model, not an embedding model",
+            "use_bidirectional_attention",
+            config.get("use_bidirectional_attention"),
+        )
+    _check(config, "sliding_window", tuple(WINDOWS), where)
+    _check(config, "hidden_activation", ("gelu_pytorch_tanh",), where)
+    _check(config, "attention_bias", (False, None), where)
+    _check(config, "attn_logit_softcapping", (None,), where)
+    _check(config, "rope_scaling", (None,), where)
+
+
+def _modules(folder: Path) -> dict[str, list[str]]:
+    """modules.json as kind → paths; the order Transformer, Pooling, Dense ..., Normalize is checked."""
+    entries = _read(folder / "modules.json", list)
+    try:
+        found = [(str(entry["type"]).rsplit(".", 1)[-1], str(entry["path"])) for entry in entries]
+    except (TypeError, KeyError):
+        raise WeightsError(f"{folder / 'modules.json'} is no list of modules: fetch it again") from None
+    kinds = [kind for kind, _ in found]
+    if "Dense" not in kinds:
+        raise WeightsError(
+            f"{folder / 'modules.json'} names no Dense module: without EmbeddingGemma's dense head (2_Dense, 3_Dense) "
+            "every vector would be wrong; take a complete checkpoint"
+        )
+    count = kinds.count("Dense")
+    if kinds not in (["Transformer", "Pooling"] + ["Dense"] * count + tail for tail in (["Normalize"], [])):
+        raise UnsupportedModel(f"{folder / 'modules.json'}: the modules are {', '.join(kinds)}", "modules", kinds)
+    for _, path in found:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise WeightsError(f"{folder / 'modules.json'}: module path {path!r} leaves the folder")
+    return {kind: [path for k, path in found if k == kind] for kind in set(kinds)}
+
+
+def _check_pooling(folder: Path) -> None:
+    config = _read(folder / "config.json")
+    modes = [name for name, on in config.items() if name.startswith("pooling_mode_") and on]
+    mean = modes == ["pooling_mode_mean_tokens"] or config.get("pooling_mode") in ("mean", ["mean"])
+    if not mean or config.get("include_prompt", True) is not True:
+        raise UnsupportedModel(
+            f"{folder}: this engine pools by the mean over all tokens, prompt included", "pooling_mode", modes
+        )
+
+
+def _dense(folder: Path, index: int) -> Json:
+    config: Json = _read(folder / "config.json")
+    _check(config, "bias", (False,), folder)
+    activation = str(config.get("activation_function")).rsplit(".", 1)[-1]
+    if activation != "Identity":
+        raise UnsupportedModel(f"{folder}: activation_function is {activation}", "activation_function", activation)
+    return config
+
+
+def _engine_config(config: Json, dense: list[Json]) -> Json:
+    """The fields of native/model/config.h."""
+    try:
+        widths = [int(config["hidden_size"]), *(int(d["out_features"]) for d in dense)]
+        if [int(d["in_features"]) for d in dense] != widths[:-1]:
+            raise UnsupportedModel(f"the dense layers do not fit together: widths {widths}", "in_features", widths)
+        full, local = _rope(config)
+        numbers = (
+            "vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim",
+            "max_position_embeddings",
+        )  # fmt: skip
+        return {name: int(config[name]) for name in numbers} | {
+            "window": WINDOWS[config["sliding_window"]],
+            "query_pre_attn_scalar": float(config["query_pre_attn_scalar"]),
+            "rms_norm_eps": float(config["rms_norm_eps"]),
+            "rope_theta": full,
+            "rope_local_base_freq": local,
+            "sliding": _sliding(config),
+            "dense": widths[1:],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, KeyError):
+            raise UnsupportedModel(f"config.json has no {error}", str(error.args[0])) from None
+        raise UnsupportedModel(f"config.json holds a value of the wrong kind: {error}") from None
+
+
+def _rope(config: Json) -> tuple[float, float]:
+    """(theta of the full layers, theta of the sliding layers); transformers 5 writes them as rope_parameters."""
+    if "rope_theta" in config:
+        return float(config["rope_theta"]), float(config["rope_local_base_freq"])
+    rope = config["rope_parameters"]
+    for kind in ("full_attention", "sliding_attention"):
+        _check(rope[kind], "rope_type", ("default", None), f"rope_parameters.{kind}")
+    return float(rope["full_attention"]["rope_theta"]), float(rope["sliding_attention"]["rope_theta"])
+
+
+def _sliding(config: Json) -> list[bool]:
+    """For each layer: does it slide? Without layer_types every sixth does not."""
+    layers = int(config["num_hidden_layers"])
+    types = config.get("layer_types")
+    if types is None:
+        pattern = int(config.get("_sliding_window_pattern") or config["sliding_window_pattern"])
+        return [(i + 1) % pattern != 0 for i in range(layers)]
+    if len(types) != layers or not set(types) <= {"sliding_attention", "full_attention"}:
+        raise UnsupportedModel(f"layer_types does not name {layers} sliding or full layers", "layer_types", types)
+    return [kind == "sliding_attention" for kind in types]
+
+
+def _max_seq_length(folder: Path, config: Json) -> int:
+    limit = int(config["max_position_embeddings"])
+    own = _read(folder / "sentence_bert_config.json", missing={}).get("max_seq_length")
+    return min(limit, int(own)) if own else limit

@@ -1,0 +1,59 @@
+"""`gemlet info`: what model, kernels and cache are in use.   (chapter 9)"""
+
+import json
+import platform
+from typing import Any
+
+import click
+
+from gemlet import __version__, _core
+from gemlet.cli.options import MODEL, locate
+
+EPILOG = """\b
+Examples:
+  gemlet info
+  gemlet info --json path/to/fine-tune
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", default=MODEL)
+@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(model: str, offline: bool, as_json: bool) -> None:
+    """Tell what a checkpoint is (by name or folder), and how this machine would run it."""
+    facts = _facts(model, offline)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(f"{name}:")
+            for key, text in value.items():
+                click.echo(f"  {key:26} {text!r}")
+        else:
+            click.echo(f"{name + ':':18} {value}")
+
+
+def _facts(model: str, offline: bool) -> dict[str, Any]:
+    from pathlib import Path
+
+    from gemlet.checkpoint import read_checkpoint
+    from gemlet.pretrained import cache_folder
+    from gemlet.prompts import CARD_PROMPTS
+
+    checkpoint = read_checkpoint(locate(model, offline))
+    config = checkpoint.config
+    return {
+        "gemlet": __version__,
+        "python": platform.python_version(),
+        "kernels": f"{_core.default_isa()} (this CPU runs {', '.join(_core.isas())})",
+        "model": model,
+        "folder": str(checkpoint.folder),
+        "cache": str(cache_folder()),
+        "weights": f"{sum(Path(file).stat().st_size for file, _ in checkpoint.weights):,} bytes",
+        "layers": f"{len(config['sliding'])}, of which {sum(config['sliding'])} see {config['window']} tokens each way",
+        "vector": f"{config['dense'][-1]} numbers",
+        "longest text": f"{checkpoint.max_seq_length} tokens",
+        "prompts": checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts},
+    }

@@ -1,0 +1,77 @@
+"""`gemlet`: one command for each use; a file is imported when its command runs.   (chapter 9: the command line)"""
+
+import importlib
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from gemlet.errors import GemletError, InputError, MissingExtra
+
+COMMANDS = {
+    "pull": "Fetch the model once; everything else then works offline.",
+    "embed": "Turn texts into vectors.",
+    "similarity": "Compare texts by meaning.",
+    "tokenize": "Show texts as the model sees them.",
+    "info": "Tell what model, kernels and cache are in use.",
+    "verify": "Check this installation against golden vectors.",
+}
+
+# What a shell sees. The first row that fits wins; 0 is success, 130 Ctrl-C, as everywhere.
+EXIT_CODES: list[tuple[type[BaseException], int]] = [(InputError, 2), (MissingExtra, 3), (GemletError, 1), (OSError, 1)]
+
+
+class LazyGroup(click.Group):
+    """Names the commands at once and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in reading order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"gemlet.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+EPILOG = """\b
+Examples:
+  gemlet pull
+  gemlet embed --task query "Which planet is red?"
+  gemlet embed --task document --dim 256 -f notes.txt -o notes.npy
+  gemlet similarity "a fast car" "a quick automobile" "a slow cooker"
+  gemlet verify
+"""
+
+
+@click.command(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gemlet", message="%(prog)s %(version)s")
+def cli() -> None:
+    """EmbeddingGemma-300M on your own machine: text in, exact vectors out."""
+
+
+def main() -> None:
+    """Run the command line: results on stdout, everything else on stderr, a one-line message for a user's mistake."""
+    warnings.showwarning = _show_warning
+    try:
+        cli(prog_name="gemlet")
+    except BrokenPipeError:  # the reader of our stdout has left: `gemlet embed ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except tuple(kind for kind, _ in EXIT_CODES) as error:
+        click.echo(f"gemlet: {error}", err=True)
+        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    click.echo(f"gemlet: {message}", err=True)

@@ -1,0 +1,75 @@
+"""What several commands share: which model, and how a call of it is meant.   (chapter 9)"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+import click
+
+from gemlet.packing import Truncation
+from gemlet.vectors import MATRYOSHKA_DIMS, Precision
+
+if TYPE_CHECKING:
+    from gemlet.embedder import Embedder
+
+Quantization = Literal["f32", "bf16"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+MODEL = "google/embeddinggemma-300m"
+
+
+def model_options(command: F) -> F:
+    """Add --model, --quantization, --threads and --offline."""
+    for option in (
+        click.option("--offline", is_flag=True, help="Never touch the network."),
+        click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use."),
+        click.option(
+            "--quantization",
+            type=click.Choice(["f32", "bf16"]),
+            default="f32",
+            show_default=True,
+            help="Of the weights.",
+        ),
+        click.option("--model", default=MODEL, show_default=True, help="A published name, or a checkpoint's folder."),
+    ):
+        command = option(command)
+    return command
+
+
+def encode_options(command: F) -> F:
+    """Add --task, --dim and --truncation."""
+    dims = click.Choice([str(dim) for dim in MATRYOSHKA_DIMS])
+    for option in (
+        click.option(
+            "--truncation", type=click.Choice(get_args(Truncation)), default="right", show_default=True,
+            help="Of texts over 2,048 tokens.",
+        ),
+        click.option("--dim", type=dims, default="768", show_default=True, help="Numbers in a vector."),
+        click.option("--task", help='The prompt: "query", "document", "clustering", ...; `gemlet info` lists them.'),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def precision_option(command: F) -> F:
+    """Add --precision."""
+    choice = click.Choice(get_args(Precision))
+    return click.option("--precision", type=choice, default="float32", show_default=True, help="Of the vectors.")(
+        command
+    )
+
+
+def locate(model: str, offline: bool) -> Path:
+    """Return the checkpoint's folder; what has to be fetched is fetched with a progress bar."""
+    from gemlet.pretrained import find
+    from gemlet.pretrained.progress import Terminal
+
+    with Terminal() as progress:
+        return find(model, offline=offline, progress=progress)
+
+
+def load(model: str, quantization: Quantization, threads: int | None, offline: bool) -> "Embedder":
+    """Return the embedder for --model and its options."""
+    from gemlet.embedder import Embedder
+
+    return Embedder(locate(model, offline), quantization=quantization, threads=threads)

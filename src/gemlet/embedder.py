@@ -1,0 +1,316 @@
+"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 7)"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, TypedDict, Unpack, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from gemlet import _core, vectors
+from gemlet.checkpoint import read_checkpoint
+from gemlet.errors import InputError, OutputError, TruncationWarning, warn
+from gemlet.packing import Batch, Sequences, Truncation, fit, pack
+from gemlet.pretrained import find
+from gemlet.pretrained.progress import Terminal
+from gemlet.prompts import CARD_PROMPTS, apply_prompts, document_prompts, find_prompt
+from gemlet.texts import Texts, as_texts
+from gemlet.vectors import FloatArray, Precision
+
+DEFAULT_MODEL = "google/embeddinggemma-300m"
+
+Quantization = Literal["f32", "bf16"]
+ControlTokens = Literal["literal", "parse"]
+OutputValue = Literal["sentence_embedding", "token_embeddings"]
+
+
+class EncodeOptions(TypedDict, total=False):
+    """The options of Embedder.encode() that encode_query() and encode_document() pass on."""
+
+    batch_size: int | None
+    show_progress_bar: bool
+    output_value: OutputValue
+    precision: Precision
+    truncate_dim: int | None
+    normalize_embeddings: bool
+    truncation: Truncation | None
+    return_usage: bool
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One text as the model sees it, <bos> and <eos> included.
+
+    ids     [tokens] int32
+    pieces  [tokens] str, "▁" for a space
+    spans   [tokens, 2] int64: where each token lies in the prompted text, in code points; (0, 0) for <bos> and <eos>
+    """
+
+    ids: npt.NDArray[np.int32]
+    pieces: list[str]
+    spans: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What encode() read: for each text its tokens with prompt, <bos> and <eos>, and how many of them were cut."""
+
+    tokens: npt.NDArray[np.int64]
+    cut: npt.NDArray[np.int64]
+
+
+class Embedder:
+    """EmbeddingGemma-300M: texts in, unit vectors out.
+
+    Any number of threads may use one embedder at once. A text's vector is the same bit for bit alone and in any batch,
+    in any order and with any number of threads.
+    """
+
+    def __init__(
+        self,
+        name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        quantization: Quantization = "f32",
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+        offline: bool = False,
+        max_seq_length: int | None = None,
+        truncation: Truncation = "right",
+        control_tokens: ControlTokens = "literal",
+        token_budget: int = 2048,
+    ) -> None:
+        """Load a checkpoint.
+
+        name_or_path    a published name (fetched once, then cached) or a folder in the sentence-transformers layout
+        quantization    how the matrices are held: "f32", or "bf16" in half the memory
+        truncate_dim    cut every vector to 512, 256 or 128 numbers (re-normalised); None keeps all 768
+        threads         None: as many as this process may use
+        offline         never touch the network
+        max_seq_length  at most this many tokens of a text, prompt included; None: what the checkpoint says (2048)
+        truncation      of longer texts: "right" and "left" cut and warn, "error" raises InputTooLong, "window" embeds
+                        the whole text in overlapping windows and averages them by their tokens
+        control_tokens  "<eos>", "<bos>" and the like in a text: "literal" takes them as the characters they are, so
+                        that no text can steer the model; "parse" as control tokens, as Hugging Face's tokenizer does
+        token_budget    tokens that run at once; bounds the memory a call takes
+
+        Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument.
+        """
+        with Terminal() as progress:
+            checkpoint = read_checkpoint(find(name_or_path, offline=offline, progress=progress))
+        self.quantization = _one_of("quantization", quantization, Quantization)
+        self.truncation = _one_of("truncation", truncation, Truncation)
+        self.control_tokens = _one_of("control_tokens", control_tokens, ControlTokens)
+        self.token_budget = _positive("token_budget", token_budget)
+        self.max_seq_length = checkpoint.max_seq_length
+        if max_seq_length is not None:
+            self.max_seq_length = min(_positive("max_seq_length", max_seq_length, least=8), self.max_seq_length)
+        self._full_dim: int = checkpoint.config["dense"][-1]
+        self.truncate_dim = vectors.check_dim(truncate_dim, self._full_dim)
+        self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
+        self._tokenizer = _core.Tokenizer.from_json(str(checkpoint.tokenizer))
+        self._model = _core.Model(
+            checkpoint.config, checkpoint.weights, quantization, _positive("threads", threads or _cores())
+        )
+
+    def encode(
+        self,
+        sentences: Texts,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+        output_value: OutputValue = "sentence_embedding",
+        precision: Precision = "float32",
+        truncate_dim: int | None = None,
+        normalize_embeddings: bool = True,
+        truncation: Truncation | None = None,
+        return_usage: bool = False,
+    ) -> Any:
+        """Turn texts into vectors.
+
+        sentences             a str, or any iterable of str: list, generator, NumPy array, pandas column
+        prompt_name           a name in `prompts`; or `prompt`, the text itself, one for all or one for each text;
+                              neither: no prompt
+        batch_size            at most this many sequences run at once; the token budget holds besides
+        output_value          "token_embeddings": for each text [tokens, 768] float32 from behind the final norm
+        precision             of the result; see gemlet.vectors.quantize
+        truncate_dim          overrides the embedder's
+        normalize_embeddings  False: the dense head's output as it is
+        truncation            overrides the embedder's
+        return_usage          also return a Usage: the tokens of each text, and how many were cut
+
+        Returns [n, dim], or [dim] for a single str. Raises InputError and its kin, OutputError for NaN or infinity.
+        """
+        texts, single = as_texts(sentences)
+        dim = self.truncate_dim if truncate_dim is None else vectors.check_dim(truncate_dim, self._full_dim)
+        _one_of("precision", precision, Precision)
+        _one_of("output_value", output_value, OutputValue)
+        sequences = self._sequences(texts, self._prompts_for(texts, prompt_name, prompt), truncation)
+        result: Any
+        if output_value == "token_embeddings":
+            result = self._token_embeddings(sequences, batch_size, show_progress_bar)
+        else:
+            hidden = self._hidden(sequences, batch_size, show_progress_bar)[:, :dim]
+            result = vectors.quantize(vectors.normalize(hidden) if normalize_embeddings else hidden, precision)
+        result = result[0] if single else result
+        return (result, Usage(sequences.tokens, sequences.cut)) if return_usage else result
+
+    def encode_query(self, sentences: Texts, *, prompt_name: str = "query", **options: Unpack[EncodeOptions]) -> Any:
+        """encode() with a query's prompt, or another task's: `prompt_name="question answering"`."""
+        return self.encode(sentences, prompt_name=prompt_name, **options)
+
+    def encode_document(
+        self, sentences: Texts, *, titles: str | Sequence[str | None] | None = None, **options: Unpack[EncodeOptions]
+    ) -> Any:
+        """encode() with the document prompt; `titles`, one for each text, go into it (better vectors: model card)."""
+        texts, single = as_texts(sentences)
+        titles = [titles] if isinstance(titles, str) else titles or [None] * len(texts)
+        prompts = document_prompts(titles, len(texts))
+        return self.encode(texts[0] if single else texts, prompt=prompts, **options)
+
+    def tokenize(self, texts: Texts, *, prompt_name: str | None = None, prompt: str | None = None) -> Any:
+        """Return an Encoding for each text, or one Encoding for a single str; nothing is cut."""
+        listed, single = as_texts(texts)
+        prompted = apply_prompts(listed, self._prompts_for(listed, prompt_name, prompt))
+        encodings = [self._encoding(text) for text in prompted]
+        return encodings[0] if single else encodings
+
+    def count_tokens(self, texts: Texts, *, prompt_name: str | None = None) -> npt.NDArray[np.int64]:
+        """Return the tokens of each text, prompt, <bos> and <eos> included: [n] int64."""
+        listed, _ = as_texts(texts)
+        prompted = apply_prompts(listed, self._prompts_for(listed, prompt_name, None))
+        return self._tokenizer.count(prompted, self.control_tokens == "parse") + 2
+
+    @staticmethod
+    def similarity(a: npt.ArrayLike, b: npt.ArrayLike, precision: Precision = "float32") -> FloatArray:
+        """Cosine of each row of a with each row of b: [n, m] float32; see gemlet.vectors.similarity."""
+        return vectors.similarity(a, b, precision)
+
+    @staticmethod
+    def similarity_pairwise(a: npt.ArrayLike, b: npt.ArrayLike, precision: Precision = "float32") -> FloatArray:
+        """Cosine of row i of a with row i of b: [n] float32."""
+        return vectors.similarity_pairwise(a, b, precision)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Return how many numbers a vector has."""
+        return self.truncate_dim
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use."""
+        return self._model.threads
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that the kernels were chosen for."""
+        return self._model.isa
+
+    def _prompts_for(self, texts: list[str], name: str | None, prompt: str | Sequence[str] | None) -> list[str]:
+        if prompt is None:
+            prompt = find_prompt(self.prompts, name) if name is not None else ""
+        if isinstance(prompt, str):
+            return [prompt] * len(texts)
+        if len(prompt) != len(texts):
+            raise InputError(f"there are {len(prompt)} prompts for {len(texts)} texts")
+        return list(prompt)
+
+    def _sequences(self, texts: list[str], prompts: list[str], truncation: Truncation | None) -> Sequences:
+        """Tokenise and fit; warn of what was cut."""
+        prompted = apply_prompts(texts, prompts)
+        ids, offsets = self._tokenizer.encode(prompted, self.control_tokens == "parse")
+        sequences = fit(
+            [ids[begin:end] for begin, end in pairwise(offsets)],
+            lambda row: self._prompt_tokens(prompted[row], len(prompts[row])),
+            limit=self.max_seq_length,
+            truncation=_one_of("truncation", truncation or self.truncation, Truncation),
+            bos=self._tokenizer.bos,
+            eos=self._tokenizer.eos,
+        )
+        if sequences.cut.any():
+            warn(_cut_message(sequences, self.max_seq_length), TruncationWarning)
+        return sequences
+
+    def _prompt_tokens(self, prompted: str, length: int) -> int:
+        """How many tokens lie wholly in the first `length` code points."""
+        _, spans = self._tokenizer.encode_with_offsets(prompted, self.control_tokens == "parse")
+        return int(np.searchsorted(spans[:, 1], length, side="right"))
+
+    def _encoding(self, text: str) -> Encoding:
+        ids, spans = self._tokenizer.encode_with_offsets(text, self.control_tokens == "parse")
+        ids = np.concatenate([[self._tokenizer.bos], ids, [self._tokenizer.eos]]).astype(np.int32)
+        return Encoding(ids, [self._tokenizer.id_to_piece(i) for i in ids.tolist()], np.pad(spans, ((1, 1), (0, 0))))
+
+    def _hidden(self, sequences: Sequences, batch_size: int | None, progress: bool) -> FloatArray:
+        """[texts, 768] float32 from behind the dense head; the windows of a long text averaged by their new tokens."""
+        parts = np.empty((len(sequences.input_ids), self._full_dim), np.float32)
+        for batch in self._batches(sequences, batch_size, progress):
+            parts[batch.first : batch.last] = self._model.embed(batch.input_ids, batch.cu_seqlens)
+        if not np.isfinite(parts).all():
+            row = sequences.rows[~np.isfinite(parts).all(axis=1)][0]
+            raise OutputError(
+                f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
+            )
+        if len(parts) == len(sequences.tokens):
+            return parts
+        hidden = np.zeros((len(sequences.tokens), self._full_dim), np.float32)
+        np.add.at(hidden, sequences.rows, vectors.normalize(parts) * sequences.weights[:, None])
+        return hidden
+
+    def _token_embeddings(self, sequences: Sequences, batch_size: int | None, progress: bool) -> list[FloatArray]:
+        """For each text [tokens, 768] float32; the windows of a long text end to end."""
+        parts: list[list[FloatArray]] = [[] for _ in sequences.tokens]
+        for batch in self._batches(sequences, batch_size, progress):
+            rows = self._model.token_embeddings(batch.input_ids, batch.cu_seqlens)
+            for i in range(batch.first, batch.last):
+                begin, end = batch.cu_seqlens[i - batch.first : i - batch.first + 2]
+                parts[sequences.rows[i]].append(rows[begin:end])
+        return [np.concatenate(text) for text in parts]
+
+    def _batches(self, sequences: Sequences, batch_size: int | None, progress: bool) -> Iterator[Batch]:
+        if batch_size is not None:
+            _positive("batch_size", batch_size)
+        batches = pack(sequences.input_ids, self.token_budget, batch_size)
+        if not progress:
+            return batches
+        return _with_bar(batches, len(sequences.input_ids))
+
+
+def _with_bar(batches: Iterator[Batch], total: int) -> Iterator[Batch]:
+    """The same batches, with a bar on stderr that counts their sequences as they are done."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="text") as bar:
+        for batch in batches:
+            yield batch
+            bar.update(batch.last - batch.first)
+
+
+def _cut_message(sequences: Sequences, limit: int) -> str:
+    rows = np.flatnonzero(sequences.cut)
+    shown = ", ".join(f"text {row} lost {sequences.cut[row]} of {sequences.tokens[row]}" for row in rows[:5])
+    more = f", and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return (
+        f"{len(rows)} of {len(sequences.tokens)} texts are longer than {limit} tokens and were cut: {shown}{more}; "
+        'truncation="window" embeds the whole text'
+    )
+
+
+def _cores() -> int:
+    """How many cores this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _one_of(name: str, value: Any, literal: Any) -> Any:
+    if value not in get_args(literal):
+        raise InputError(f"{name} is {value!r}; available: {', '.join(get_args(literal))}")
+    return value
+
+
+def _positive(name: str, value: int, least: int = 1) -> int:
+    if not isinstance(value, int) or value < least:
+        raise InputError(f"{name} is {value!r}; it must be a whole number, {least} or more")
+    return value

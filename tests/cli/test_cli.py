@@ -1,0 +1,225 @@
+"""The command line as a user meets it: each verb by argument, file and stdin; each failure's message and exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemlet import Embedder, errors
+from gemlet.cli.main import COMMANDS, EXIT_CODES
+
+TEXTS = ["The red planet.", "", "Größe 😀"]
+
+
+def run(
+    *arguments: str | Path, stdin: str | bytes = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [sys.executable, "-m", "gemlet", *map(str, arguments)],
+        input=data,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def vectors(stdout: str) -> np.ndarray:
+    return np.array([json.loads(line)["embedding"] for line in stdout.splitlines()], np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_checkpoint: Path) -> list[str]:
+    return ["--model", str(tiny_checkpoint), "--dim", "768"]
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in COMMANDS:
+        done = run(name, "--help")
+        assert done.returncode == 0
+        assert f"gemlet {name}" in done.stdout.split("Examples:")[1], name
+    done = run("--help")
+    assert all(name in done.stdout for name in COMMANDS)
+    assert run("--version").stdout.startswith("gemlet 0.")
+
+
+def test_embed_gives_the_librarys_bits_by_every_door(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+    expected = tiny.encode(TEXTS)
+    base = ["embed", "--model", tiny_checkpoint]
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(TEXTS) + "\n")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"id": i, "body": t}) + "\n" for i, t in enumerate(TEXTS)))
+    for arguments, stdin in (
+        ([*TEXTS], ""),
+        (["-f", lines], ""),
+        (["-f", rows, "--field", "body"], ""),
+        ([], "\n".join(TEXTS)),
+        (["-f", "-"], "\r\n".join(TEXTS)),
+        ([], "".join(json.dumps(t) + "\n" for t in TEXTS)),
+        (["--threads", "1", *TEXTS], ""),
+    ):
+        done = run(*base, *arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        assert vectors(done.stdout).tobytes() == expected.tobytes()
+    kept = json.loads(run(*base, "-f", rows, "--field", "body").stdout.splitlines()[2])
+    assert (kept["id"], kept["body"]) == (2, TEXTS[2])
+
+
+def test_embed_into_files(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+    texts = [f"text {i}" for i in range(1100)]  # more than two chunks
+    npy, jsonl = tmp_path / "v.npy", tmp_path / "v.jsonl"
+    for output in (npy, jsonl):
+        done = run("embed", "--model", tiny_checkpoint, "-o", output, stdin="\n".join(texts))
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    expected = tiny.encode(texts)
+    assert np.load(npy).tobytes() == expected.tobytes()
+    assert vectors(jsonl.read_text()).tobytes() == expected.tobytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["v.jsonl", "v.npy"]
+
+
+def test_embed_tasks_titles_precisions_and_whole_files(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+    base = ["embed", "--model", tiny_checkpoint]
+    assert np.array_equal(vectors(run(*base, "--task", "query", "x").stdout)[0], tiny.encode_query("x"))
+    row = json.dumps({"text": "x", "title": "A"})
+    titled = vectors(run(*base, "--task", "document", stdin=row).stdout)[0]
+    assert np.array_equal(titled, tiny.encode_document("x", titles="A"))
+    assert (
+        json.loads(run(*base, "--precision", "int8", "x").stdout)["embedding"]
+        == tiny.encode("x", precision="int8").tolist()
+    )
+    page = tmp_path / "page.md"
+    page.write_text("two\nlines\n")
+    whole = json.loads(run(*base, "--whole", page).stdout)
+    assert whole["file"] == str(page)
+    assert np.array_equal(np.array(whole["embedding"], np.float32), tiny.encode("two\nlines\n"))
+
+
+def test_embed_of_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert run("embed", "--model", tiny_checkpoint, stdin="").stdout == ""
+    done = run("embed", "--model", tiny_checkpoint, "-o", tmp_path / "none.npy", stdin="")
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "none.npy").shape[0] == 0
+
+
+def test_a_cut_text_is_said_in_one_line(tiny_checkpoint: Path) -> None:
+    done = run("embed", "--model", tiny_checkpoint, stdin="word " * 9000)
+    assert done.returncode == 0
+    assert done.stderr.startswith("gemlet: 1 of 1 texts are longer than 2048 tokens and were cut: text 0 lost")
+    assert len(done.stderr.splitlines()) == 1
+    done = run("embed", "--model", tiny_checkpoint, "--truncation", "error", stdin="word " * 9000)
+    assert done.returncode == 2
+    assert "the limit is 2048" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "message"),
+    [
+        (["-f", "/no/such/file"], "", 2, "cannot read /no/such/file: No such file"),
+        (["-f", "/"], "", 2, "cannot read /: Is a directory"),
+        (["--whole", "/no/such/file"], "", 2, "cannot read /no/such/file"),
+        (["-o", "/no/such/folder/x.npy", "x"], "", 2, "cannot write"),
+        (["-o", "x.csv", "x"], "", 2, "name a .npy or .jsonl file"),
+        (["--task", "qurey", "x"], "", 2, "no prompt is named 'qurey'"),
+        ([], '{"no": "text"}', 2, "-:1 has no text in 'text'"),
+        ([], '{"text": 3}', 2, "-:1 has no text"),
+        ([], '{"text": "a"}\n{broken', 2, "-:2 is not JSON"),
+        (["--dim", "100", "x"], "", 2, "100"),
+    ],
+)
+def test_mistakes(tiny_checkpoint: Path, arguments: list[str], stdin: str, code: int, message: str) -> None:
+    done = run("embed", "--model", tiny_checkpoint, *arguments, stdin=stdin)
+    assert done.returncode == code
+    assert message in done.stderr
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    done = run("embed", "--model", tmp_path / "none", "x")
+    assert done.returncode == 1
+    assert str(tmp_path / "none") in done.stderr
+
+
+def test_bytes_that_are_no_utf8(tiny_checkpoint: Path, tiny: Embedder) -> None:
+    done = run("embed", "--model", tiny_checkpoint, stdin=b"caf\xe9")
+    assert np.array_equal(vectors(done.stdout)[0], tiny.encode("caf\ufffd"))
+
+
+def test_a_failed_run_leaves_no_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    target = tmp_path / "v.npy"
+    done = run("embed", "--model", tiny_checkpoint, "-o", target, stdin='"fine"\n{broken')
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(tiny_checkpoint: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gemlet", "embed", "--model", str(tiny_checkpoint), "x"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("gemlet: ")
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves(tiny_checkpoint: Path) -> None:
+    command = f"{sys.executable} -m gemlet embed --model {tiny_checkpoint} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], input=b"text\n" * 3000, capture_output=True)
+    assert done.stdout.count(b"\n") == 1
+    assert not done.stderr
+
+
+def test_similarity(tiny_checkpoint: Path, tiny: Embedder) -> None:
+    done = run("similarity", "--model", tiny_checkpoint, "a", "b", "a")
+    assert done.stdout.splitlines()[0] == " 1.0000  a"
+    answer = json.loads(run("similarity", "--json", "--search", "--model", tiny_checkpoint, "q", "d", "e").stdout)
+    expected = tiny.similarity(tiny.encode_query("q"), tiny.encode_document(["d", "e"]))[0]
+    assert [row["score"] for row in answer["similarities"]] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert run("similarity", "--model", tiny_checkpoint, "alone").returncode == 2
+    assert run("similarity", "--search", "--task", "STS", "--model", tiny_checkpoint, "a", "b").returncode == 2
+
+
+def test_tokenize(tiny_checkpoint: Path, tiny: Embedder) -> None:
+    base = ["tokenize", "--model", tiny_checkpoint]
+    answer = json.loads(run(*base, "--json", TEXTS[2]).stdout)
+    assert answer["ids"] == tiny.tokenize(TEXTS[2]).ids.tolist()
+    assert answer["pieces"] == tiny.tokenize(TEXTS[2]).pieces
+    assert run(*base, "--count", stdin="\n".join(TEXTS)).stdout.split() == [str(n) for n in tiny.count_tokens(TEXTS)]
+    assert "'<bos>':2" in run(*base, "x").stdout
+    assert json.loads(run(*base, "--json", "--parse-control", "<eos>").stdout)["ids"] == [2, 1, 1]
+
+
+def test_info(tiny_checkpoint: Path) -> None:
+    facts = json.loads(run("info", "--json", tiny_checkpoint).stdout)
+    assert facts["folder"] == str(tiny_checkpoint)
+    assert facts["prompts"]["query"] == "task: search result | query: "
+    assert "fact checking" in run("info", tiny_checkpoint).stdout
+
+
+def test_verify_says_what_is_wrong_with_another_model(tiny_checkpoint: Path) -> None:
+    done = run("verify", "--quick", "--model", tiny_checkpoint)
+    assert done.returncode == 1
+    assert "PASS" not in done.stdout
+
+
+def test_exit_codes_cover_every_error() -> None:
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.GemletError):
+            assert any(issubclass(error, kind) for kind, _ in EXIT_CODES)
+
+
+def test_the_command_line_starts_light() -> None:
+    """`gemlet --help` must not pay for what only some commands need."""
+    heavy = {"huggingface_hub", "tqdm", "platformdirs", "torch"}
+    code = f"import sys, gemlet.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -1,0 +1,98 @@
+"""A text's vector is the same bits alone and in any batch, in any order, with any number of threads."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemlet import Embedder, _core
+from gemlet.checkpoint import read_checkpoint
+
+WORDS = ["the", "red", "planet", "of", "ancient", "gods", "is", "seen", "at", "night", "when", "other", "stars", "fade"]
+
+
+def texts_of(lengths: list[int]) -> list[str]:
+    source = random.Random(7)
+    return [" ".join(source.choices(WORDS, k=n)) for n in lengths]
+
+
+LENGTHS = [0, 1, 2, 3, 5, 9, 16, 17, 31, 47, 48, 49, 64, 100, 200, 257, 300, 513, 700]
+
+
+def check(embedder: Embedder, texts: list[str], others: list[Embedder]) -> None:
+    alone = np.stack([embedder.encode(text) for text in texts])
+    order = random.Random(1).sample(range(len(texts)), len(texts))
+    for other in [embedder, *others]:
+        assert np.array_equal(other.encode(texts), alone)
+        assert np.array_equal(other.encode([texts[i] for i in order]), alone[order])
+        assert np.array_equal(other.encode(texts, batch_size=3), alone)
+
+
+@pytest.mark.parametrize("quantization", ["f32", "bf16"])
+def test_tiny(tiny_checkpoint: Path, quantization: str) -> None:
+    base = Embedder(tiny_checkpoint, quantization=quantization, threads=1)  # type: ignore[arg-type]
+    others = [
+        Embedder(tiny_checkpoint, quantization=quantization, threads=threads, token_budget=budget)  # type: ignore[arg-type]
+        for threads, budget in [(1, 64), (2, 2048), (3, 1), (5, 100_000)]
+    ]
+    check(base, texts_of(LENGTHS), others)
+
+
+def test_each_instruction_set(tiny_checkpoint: Path, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = texts_of(LENGTHS)
+    best = Embedder(tiny_checkpoint).encode(texts)
+    monkeypatch.setenv("GEMLET_ISA", isa)
+    forced = Embedder(tiny_checkpoint)
+    assert forced.isa == isa
+    check(forced, texts, [])
+    if isa == "portable":  # rounds each product: 1e-6 is some 10 ulp of a unit vector's largest number
+        assert np.abs(forced.encode(texts) - best).max() < 1e-6
+    else:
+        assert np.array_equal(forced.encode(texts), best)
+
+
+def test_an_unknown_instruction_set_is_refused(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMLET_ISA", "pentium")
+    with pytest.raises(ValueError, match="GEMLET_ISA is `pentium`"):
+        Embedder(tiny_checkpoint)
+
+
+def test_many_threads_call_at_once(tiny: Embedder) -> None:
+    texts = texts_of(LENGTHS * 3)
+    alone = tiny.encode(texts)
+    with ThreadPoolExecutor(8) as callers:
+        results = list(callers.map(lambda _: tiny.encode(texts), range(16)))
+    assert all(np.array_equal(result, alone) for result in results)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_works(tiny: Embedder) -> None:
+    import os
+
+    texts = texts_of(LENGTHS)
+    expected = tiny.encode(texts)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(tiny.encode(texts), expected)
+        os.write(write, b"same" if same else b"other")
+        os._exit(0)
+    assert os.read(read, 8) == b"same"
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(tiny.encode(texts), expected)
+
+
+def test_the_real_model(checkpoint: Path, embedder: Embedder) -> None:
+    texts = texts_of([0, 1, 8, 30, 60, 255, 300, 520])
+    check(embedder, texts, [Embedder(checkpoint, threads=1), Embedder(checkpoint, threads=2, token_budget=700)])
+
+
+def test_hidden_states_do_not_depend_on_neighbours(tiny_checkpoint: Path) -> None:
+    settings = read_checkpoint(tiny_checkpoint)
+    model = _core.Model(settings.config, settings.weights, "f32", 2)
+    random_ids = np.random.default_rng(0).integers(3, 500, 700).astype(np.int32)
+    together = model.hidden_states(random_ids, np.array([0, 33, 640, 700], np.int32), 2)
+    alone = model.hidden_states(random_ids[33:640], np.array([0, 607], np.int32), 2)
+    assert np.array_equal(together[33:640], alone)
