@@ -111,7 +111,7 @@ class Embedder:
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
         self._tokenizer = _core.Tokenizer.from_json(str(checkpoint.tokenizer))
         self._model = _core.Model(
-            checkpoint.config, checkpoint.weights, quantization, _positive("threads", threads or _cores())
+            checkpoint.config, checkpoint.weights, quantization, _positive("threads", _cores() if threads is None else threads)
         )
 
     def encode(

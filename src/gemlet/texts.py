@@ -29,7 +29,7 @@ def _checked(text: Any, row: int) -> str:
 
 
 def _describe(value: object) -> str:
-    if value is None or value != value:  # NaN is the one that differs from itself
+    if value is None or isinstance(value, float):
         return repr(value)
     if hasattr(value, "columns"):
         return f"a {type(value).__name__}: pass one column of it"

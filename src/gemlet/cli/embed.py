@@ -42,7 +42,7 @@ def command(
     field: str,
     output: str,
     task: str | None,
-    dim: str,
+    dim: str | None,
     truncation: str,
     precision: str,
     **model: Any,
@@ -53,7 +53,7 @@ def command(
     """
     records = read_records(texts, files, whole=whole, field=field)
     embedder = load(**model)
-    options = {"truncate_dim": int(dim), "precision": precision, "truncation": truncation}
+    options = {"truncate_dim": int(dim) if dim else None, "precision": precision, "truncation": truncation}
     with open_writer(output) as writer:
         for chunk in _chunks(records):
             writer.write(chunk, _encode(embedder, chunk, task, options))

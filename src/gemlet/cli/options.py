@@ -44,7 +44,7 @@ def encode_options(command: F) -> F:
             "--truncation", type=click.Choice(get_args(Truncation)), default="right", show_default=True,
             help="Of texts over 2,048 tokens.",
         ),
-        click.option("--dim", type=dims, default="768", show_default=True, help="Numbers in a vector."),
+        click.option("--dim", type=dims, help="Numbers in a vector; default: all 768."),
         click.option("--task", help='The prompt: "query", "document", "clustering", ...; `gemlet info` lists them.'),
     ):  # fmt: skip
         command = option(command)

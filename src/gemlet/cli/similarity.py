@@ -28,7 +28,7 @@ def command(
     search: bool,
     as_json: bool,
     task: str | None,
-    dim: str,
+    dim: str | None,
     truncation: str,
     **model: Any,
 ) -> None:
@@ -39,7 +39,7 @@ def command(
     if search and task:
         raise click.UsageError("--search chooses the prompts itself: leave --task out")
     embedder = load(**model)
-    options: dict[str, Any] = {"truncate_dim": int(dim), "truncation": truncation}
+    options: dict[str, Any] = {"truncate_dim": int(dim) if dim else None, "truncation": truncation}
     if search:
         left = embedder.encode_query(text, **options)
         right = embedder.encode_document(list(others), **options)
