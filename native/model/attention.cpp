@@ -10,7 +10,7 @@ constexpr size_t kKeysPerTask = 2 * kWidthUnit;
 constexpr size_t kRowsPerTask = 16;
 
 // Where a query's keys lie: all of the sequence, or at most `window` away.
-Span visible(const Config& c, const Layer& layer, size_t query, size_t size) {
+TokenRange visible(const Config& c, const Layer& layer, size_t query, size_t size) {
   if (!layer.sliding) return {0, size};
   return {query > c.window ? query - c.window : 0, std::min(size, query + c.window + 1)};
 }
@@ -22,13 +22,13 @@ void normalise_and_rotate(const Pass& pass, const Layer& layer) {
   const Rope& rope = layer.sliding ? pass.weights.rope_sliding : pass.weights.rope_full;
   const size_t half = c.head_dim / 2;
   const float scale = 1.0f / __builtin_sqrtf(c.query_pre_attn_scalar);
-  const std::vector<Span>& sequences = pass.work.sequences;
+  const std::vector<TokenRange>& sequences = pass.work.sequences;
 
   pass.pool.parallel_for((pass.tokens + kRowsPerTask - 1) / kRowsPerTask, [&](size_t i, size_t) {
     size_t t = i * kRowsPerTask;
     const size_t end = std::min(t + kRowsPerTask, pass.tokens);
     auto sequence = std::upper_bound(sequences.begin(), sequences.end(), t,
-                                     [](size_t token, const Span& span) { return token < span.end; });
+                                     [](size_t token, const TokenRange& span) { return token < span.end; });
     for (; t < end; ++t) {
       if (t == sequence->end) ++sequence;
       const size_t position = t - sequence->begin;
@@ -68,7 +68,7 @@ void pack_keys_and_values(const Pass& pass) {
     const size_t end = std::min(at + kKeysPerTask, start.back());
     for (size_t sequence = 0; at < end; at = std::min(end, start[sequence + 1])) {
       sequence = static_cast<size_t>(std::upper_bound(start.begin(), start.end(), at) - start.begin()) - 1;
-      const Span span = pass.work.sequences[sequence];
+      const TokenRange span = pass.work.sequences[sequence];
       const size_t first = at - start[sequence];
       const size_t count = std::min(span.size(), std::min(end, start[sequence + 1]) - start[sequence]) - first;
       for (size_t g = 0; g < c.num_key_value_heads; ++g) {
@@ -86,7 +86,7 @@ void pack_keys_and_values(const Pass& pass) {
 void mix_tile(const Pass& pass, const Layer& layer, const QueryTile& tile, size_t h, float* scores) {
   const Config& c = pass.config;
   const Gemm& gemm = pass.kernels.gemm_f32;
-  const Span span = pass.work.sequences[tile.sequence];
+  const TokenRange span = pass.work.sequences[tile.sequence];
   const size_t rows = tile.end - tile.begin, row = span.begin + tile.begin;
   const PackedHead head = packed_head(pass, tile.sequence, h / (c.num_attention_heads / c.num_key_value_heads));
   const size_t begin = visible(c, layer, tile.begin, span.size()).begin / kWidthUnit * kWidthUnit;
@@ -96,7 +96,7 @@ void mix_tile(const Pass& pass, const Layer& layer, const QueryTile& tile, size_
   gemm.multiply(pass.work.qkv.data() + row * c.qkv_width() + h * c.head_dim, rows, c.qkv_width(),
                 head.keys + begin * c.head_dim, width / gemm.panel, c.head_dim, c.head_dim * gemm.panel, scores, width);
   for (size_t r = 0; r < rows; ++r) {
-    const Span seen = visible(c, layer, tile.begin + r, span.size());
+    const TokenRange seen = visible(c, layer, tile.begin + r, span.size());
     pass.kernels.softmax(scores + r * width, seen.begin - begin, seen.end - begin, width);
   }
   gemm.multiply(scores, rows, width, head.values + begin * gemm.panel, c.head_dim / gemm.panel, end - begin,

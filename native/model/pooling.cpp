@@ -13,7 +13,7 @@ void pool_and_project(const Pass& pass, float* out) {
 
   Buffer<float> x(rows * c.hidden_size);
   pass.pool.parallel_for(rows, [&](size_t s, size_t) {
-    const Span span = work.sequences[s];
+    const TokenRange span = work.sequences[s];
     pass.kernels.mean_rows(work.normed.data() + span.begin * c.hidden_size, span.size(), c.hidden_size,
                            x.data() + s * c.hidden_size);
   });

@@ -6,7 +6,7 @@
 
 namespace gemlet {
 
-struct Span {
+struct TokenRange {
   size_t begin, end;  // tokens of the batch
   size_t size() const { return end - begin; }
 };
@@ -18,7 +18,7 @@ struct QueryTile {
 };
 
 struct Workspace {
-  std::vector<Span> sequences;
+  std::vector<TokenRange> sequences;
   std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kWidthUnit
   std::vector<QueryTile> tiles;
   Buffer<float> hidden;   // [tokens, hidden]         the residual stream

@@ -36,7 +36,7 @@ def vectors(stdout: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(tiny_checkpoint: Path) -> list[str]:
-    return ["--model", str(tiny_checkpoint), "--dim", "768"]
+    return ["--model", str(tiny_checkpoint)]
 
 
 def test_every_command_has_help_with_an_example() -> None:

@@ -1,6 +1,10 @@
 """A text's vector is the same bits alone and in any batch, in any order, with any number of threads."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +22,7 @@ def texts_of(lengths: list[int]) -> list[str]:
     return [" ".join(source.choices(WORDS, k=n)) for n in lengths]
 
 
-LENGTHS = [0, 1, 2, 3, 5, 9, 16, 17, 31, 47, 48, 49, 64, 100, 200, 257, 300, 513, 700]
+LENGTHS = [0, 1, 2, 3, 5, 9, 16, 17, 31, 47, 48, 49, 64, 100, 200, 257, 300, 400]
 
 
 def check(embedder: Embedder, texts: list[str], others: list[Embedder]) -> None:
@@ -69,8 +73,6 @@ def test_many_threads_call_at_once(tiny: Embedder) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_works(tiny: Embedder) -> None:
-    import os
-
     texts = texts_of(LENGTHS)
     expected = tiny.encode(texts)
     read, write = os.pipe()
@@ -96,3 +98,11 @@ def test_hidden_states_do_not_depend_on_neighbours(tiny_checkpoint: Path) -> Non
     together = model.hidden_states(random_ids, np.array([0, 33, 640, 700], np.int32), 2)
     alone = model.hidden_states(random_ids[33:640], np.array([0, 607], np.int32), 2)
     assert np.array_equal(together[33:640], alone)
+
+
+def test_the_command_line_gives_the_real_models_bits(checkpoint: Path, embedder: Embedder) -> None:
+    texts = texts_of([1, 8, 60, 300])
+    command = [sys.executable, "-m", "gemlet", "embed", "--model", str(checkpoint), "--threads", "1", "--task", "query"]
+    done = subprocess.run(command, input="\n".join(texts), capture_output=True, text=True, check=True)
+    rows = np.array([json.loads(line)["embedding"] for line in done.stdout.splitlines()], np.float32)
+    assert np.array_equal(rows, embedder.encode_query(texts))
