@@ -27,8 +27,7 @@ std::string quote(std::string_view text) {
 }  // namespace
 
 void JsonReader::fail(std::string_view fault) const {
-  throw Error(Code::kWeights,
-              std::string(what_) + ", byte " + std::to_string(offset()) + ": " + std::string(fault));
+  throw Error(Code::kWeights, std::string(what_) + ", byte " + std::to_string(offset()) + ": " + std::string(fault));
 }
 
 void JsonReader::skip_space() {
@@ -166,6 +165,7 @@ JsonNumber JsonReader::read_number() {
     if (at('+') || at('-')) ++at_;
     take_digits();
   }
+  if (at_ == end_ && depth_ > 0) fail("the text ends inside a number");
   return number;
 }
 

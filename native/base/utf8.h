@@ -58,4 +58,11 @@ inline size_t find_invalid_utf8(std::string_view text) {
   return text.size();
 }
 
+// At most `size` bytes from the front of well-formed UTF-8, and no part of a character.
+inline std::string_view front_utf8(std::string_view text, size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80) --size;
+  return text.substr(0, size);
+}
+
 }  // namespace gemlet

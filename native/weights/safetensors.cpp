@@ -2,6 +2,7 @@
 #include "weights/safetensors.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -36,8 +37,10 @@ std::vector<size_t> read_sizes(JsonReader& reader) {
 
 Entry read_entry(JsonReader& reader) {
   Entry entry;
+  std::set<std::string, std::less<>> seen;
   reader.enter_object();
   while (reader.next_key()) {
+    if (!seen.emplace(reader.key()).second) reader.fail("the key is there twice");
     if (reader.key() == "dtype") {
       entry.dtype = reader.read_string();
     } else if (reader.key() == "shape") {

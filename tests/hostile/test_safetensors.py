@@ -120,6 +120,16 @@ def test_the_same_name_twice(folder: Path) -> None:
         Embedder(folder)
 
 
+def test_the_same_key_twice(folder: Path) -> None:
+    path = folder / "2_Dense" / "model.safetensors"
+    blob = path.read_bytes()
+    (length,) = struct.unpack("<Q", blob[:8])
+    text = blob[8 : 8 + length].strip().replace(b'"dtype"', b'"dtype": "F32", "dtype"', 1)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + blob[8 + length :])
+    with pytest.raises(WeightsError, match="the key is there twice"):
+        Embedder(folder)
+
+
 def test_every_flipped_header_byte_is_survived(folder: Path) -> None:
     path = folder / "2_Dense" / "model.safetensors"
     blob = bytearray(path.read_bytes())
