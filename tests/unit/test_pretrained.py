@@ -12,7 +12,7 @@ from fake_places import MIRROR, NAME, REVISION, Lines, find_tiny, tiny_files, ti
 from gemlet import pretrained
 from gemlet.errors import ModelError, ModelNotFound
 from gemlet.pretrained import store as store_module
-from gemlet.pretrained.pins import EMBEDDING_GEMMA, Checkpoint
+from gemlet.pretrained.pins import EMBEDDING_GEMMA, PinnedCheckpoint
 from gemlet.pretrained.store import Store, digest_of
 
 FILES = tiny_files()
@@ -158,7 +158,7 @@ class TestCache:
                 find_tiny(PINS, offline=True)
             assert "model.safetensors has SHA-256" in caught.value.tried[0]
             assert "removed" in caught.value.tried[0]
-            assert caught.value.tried[-1] == "the network: not tried, offline"
+            assert caught.value.tried[-1] == "the network: not tried, since offline is set; pull once without it"
         assert not (folder / path).exists()
 
     def test_a_file_cut_short_is_found_and_removed(self) -> None:
@@ -268,7 +268,7 @@ class TestOffline:
     def test_an_empty_or_false_variable_does_not(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
         monkeypatch.setenv("GEMLET_OFFLINE", value)
         with pytest.raises(ModelNotFound, match=r"127.0.0.1:9"):
-            find_tiny(Checkpoint(PINS.name, PINS.revision, PINS.pins, PINS.repositories))
+            find_tiny(PinnedCheckpoint(PINS.name, PINS.revision, PINS.pins, PINS.repositories))
 
 
 class TestTerms:

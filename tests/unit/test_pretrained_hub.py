@@ -137,6 +137,7 @@ def test_a_server_without_ranges_is_read_from_the_start(hub: Hub) -> None:
     hub.ranges = False
     hub.cut_after = [1, 1_000_000]  # the first is the answer to the question for one byte
     assert_whole(find_tiny(PINS))
+    assert asked(hub, MIRROR) == []
 
 
 def test_answers_that_bring_nothing_end(hub: Hub) -> None:

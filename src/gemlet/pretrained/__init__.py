@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gemlet.errors import ModelError, ModelNotFound
 from gemlet.pretrained.hub_cache import HubCache
-from gemlet.pretrained.pins import PINNED, TERMS, Checkpoint
+from gemlet.pretrained.pins import PINNED, TERMS, PinnedCheckpoint
 from gemlet.pretrained.place import Place, PlaceError, is_disk_full
 from gemlet.pretrained.progress import Meter, Progress, Silent
 from gemlet.pretrained.store import Store, cache_folder, exclusive
@@ -57,7 +57,7 @@ def _find(name_or_path: str | os.PathLike[str], *, offline: bool, refresh: bool,
     return find_unpinned(name, offline=offline, refresh=refresh, progress=progress or Silent())
 
 
-def _find_pinned(checkpoint: Checkpoint, offline: bool, progress: Progress) -> Path:
+def _find_pinned(checkpoint: PinnedCheckpoint, offline: bool, progress: Progress) -> Path:
     store = Store(checkpoint)
     if not store.is_complete():
         try:
@@ -90,11 +90,14 @@ def _complete(store: Store, offline: bool, progress: Progress) -> None:
         if not store.missing():
             break
     if not store.is_complete():
-        raise ModelNotFound(store.checkpoint.name, [*tried, "the network: not tried, offline"] if offline else tried)
+        raise ModelNotFound(
+            store.checkpoint.name,
+            [*tried, "the network: not tried, since offline is set; pull once without it"] if offline else tried,
+        )
     store.drop_partial()
 
 
-def _places(checkpoint: Checkpoint, offline: bool) -> Iterator[Place]:
+def _places(checkpoint: PinnedCheckpoint, offline: bool) -> Iterator[Place]:
     """Where else to look, the nearest first."""
     yield HubCache(checkpoint.repositories)
     if offline:

@@ -1,9 +1,9 @@
 """The publisher's hub and the pinned files in its repositories.   (chapter 6)
 
-huggingface_hub knows the address, the user's token and the meaning of the hub's errors, and is imported here only, when
-something is to be fetched. The bytes of pinned files come by plain ranged requests into a file that the next run goes
-on with; its own downloader starts from zero after a kill since version 2. The requests run through whichever HTTP
-library it uses (requests below version 1, an httpx above).
+huggingface_hub knows the address, the user's token and the meaning of the hub's errors; it is imported when something
+is to be fetched. The bytes of pinned files come by plain ranged requests into a file that the next run goes on with:
+its own downloader (2.4) keeps nothing of a killed download. The requests run through whichever HTTP library it uses:
+requests below version 1, an httpx above.
 """
 
 import os

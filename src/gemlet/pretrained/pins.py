@@ -50,7 +50,7 @@ class ChunkedArchive:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PinnedCheckpoint:
     """A published checkpoint and the places that hold it."""
 
     name: str
@@ -62,7 +62,7 @@ class Checkpoint:
 
 _REVISION = "57c266a740f537b4dc058e1b0cda161fd15afa75"
 
-EMBEDDING_GEMMA = Checkpoint(
+EMBEDDING_GEMMA = PinnedCheckpoint(
     name="google/embeddinggemma-300m",
     revision=_REVISION,
     pins=(

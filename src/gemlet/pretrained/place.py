@@ -19,7 +19,7 @@ class PlaceError(Exception):
 
 
 class FileError(PlaceError):
-    """A place does not have the pinned bytes of one file; it may still be good for others."""
+    """A place does not have the pinned bytes of a file; it may still be good for others."""
 
 
 class Place(Protocol):
@@ -39,7 +39,7 @@ class Place(Protocol):
 def each(missing: Sequence[Pin], fetch: Callable[[Pin], None]) -> None:
     """Call `fetch` for every file; one that has the wrong bytes does not keep the others from coming.
 
-    Raises PlaceError that names all the files that failed.
+    Raises FileError that names all the files that failed.
     """
     failures = []
     for pin in missing:
@@ -48,7 +48,7 @@ def each(missing: Sequence[Pin], fetch: Callable[[Pin], None]) -> None:
         except FileError as failure:
             failures.append(str(failure))
     if failures:
-        raise PlaceError("; ".join(failures))
+        raise FileError("; ".join(failures))
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from gemlet.errors import ModelError
-from gemlet.pretrained.pins import Checkpoint, Pin
+from gemlet.pretrained.pins import PinnedCheckpoint, Pin
 from gemlet.pretrained.place import FileError
 from gemlet.pretrained.progress import Meter
 
@@ -40,7 +40,7 @@ _LOCK_POLL_S = 0.2
 class Store:
     """The checked files of one checkpoint in the user's cache."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: PinnedCheckpoint) -> None:
         base = cache_folder() / "models" / checkpoint.name.replace("/", "--")
         short = checkpoint.revision[:12]
         self.checkpoint = checkpoint

@@ -25,7 +25,7 @@ def find_unpinned(name: str, *, offline: bool, refresh: bool, progress: Progress
         return cached
     tried = [f"the hub's cache {hub_cache_folder()}: no whole snapshot of {name}"]
     if offline:
-        raise ModelNotFound(name, [*tried, "the network: not tried, offline"])
+        raise ModelNotFound(name, [*tried, "the network: not tried, since offline is set; pull once without it"])
     host = HubHost()
     try:
         with reasons(name, host.address):
