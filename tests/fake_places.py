@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gemlet import pretrained
 from gemlet.pretrained import wheels
-from gemlet.pretrained.pins import PinnedCheckpoint, ChunkedArchive, HubRepository, Pin
+from gemlet.pretrained.pins import ChunkedArchive, HubRepository, Pin, PinnedCheckpoint
 
 NAME = "tiny/model"
 MIRROR = "open/model"

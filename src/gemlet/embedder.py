@@ -110,9 +110,8 @@ class Embedder:
         self.truncate_dim = vectors.check_dim(truncate_dim, self._full_dim)
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
         self._tokenizer = _core.Tokenizer.from_json(str(checkpoint.tokenizer))
-        self._model = _core.Model(
-            checkpoint.config, checkpoint.weights, quantization, _positive("threads", _cores() if threads is None else threads)
-        )
+        threads = _positive("threads", _cores() if threads is None else threads)
+        self._model = _core.Model(checkpoint.config, checkpoint.weights, quantization, threads)
 
     def encode(
         self,

@@ -22,7 +22,7 @@ from fake_places import CHUNKS, MIRROR, NAME, REVISION, Hub, Lines, archive_of, 
 from gemlet.errors import ModelError, ModelNotFound
 from gemlet.pretrained import store as store_module
 from gemlet.pretrained import wheels
-from gemlet.pretrained.pins import PinnedCheckpoint, ChunkedArchive
+from gemlet.pretrained.pins import ChunkedArchive, PinnedCheckpoint
 from gemlet.pretrained.place import FileError
 from gemlet.pretrained.progress import Meter
 from gemlet.pretrained.store import Store, exclusive

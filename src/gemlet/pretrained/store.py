@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from gemlet.errors import ModelError
-from gemlet.pretrained.pins import PinnedCheckpoint, Pin
+from gemlet.pretrained.pins import Pin, PinnedCheckpoint
 from gemlet.pretrained.place import FileError
 from gemlet.pretrained.progress import Meter
 
