@@ -123,18 +123,19 @@ def test_several_indices_that_never_answer_are_cut_short(monkeypatch: pytest.Mon
 
 def test_counting_survives_folders_that_pip_removes_meanwhile(tmp_path: Path) -> None:
     stop = threading.Event()
+    work = tmp_path / "work"
 
     def churn() -> None:
         while not stop.is_set():
-            deep = tmp_path / "pip-download" / "unpack"
+            deep = work / "pip-download" / "unpack"
             deep.mkdir(parents=True, exist_ok=True)
             (deep / "a.whl").write_bytes(b"1234")
-            shutil.rmtree(tmp_path / "pip-download", ignore_errors=True)
+            shutil.rmtree(work / "pip-download", ignore_errors=True)
 
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        seen = {wheels._arrived(tmp_path) for _ in range(3000)}
+        seen = {wheels._arrived(work) for _ in range(3000)}
     finally:
         stop.set()
         thread.join()
