@@ -209,7 +209,8 @@ def test_info(tiny_checkpoint: Path) -> None:
 def test_verify_says_what_is_wrong_with_another_model(tiny_checkpoint: Path) -> None:
     done = run("verify", "--quick", "--model", tiny_checkpoint)
     assert done.returncode == 1
-    assert "PASS" not in done.stdout
+    assert "this is not EmbeddingGemma-300M" in done.stdout
+    assert done.stdout.endswith("FAIL\n")
 
 
 def test_exit_codes_cover_every_error() -> None:
