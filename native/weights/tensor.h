@@ -5,28 +5,56 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "weights/f16.h"
+#include "weights/q8_0.h"
 
 namespace gemlet {
 
-enum class DType { kF32, kBF16 };
+enum class DType { kF32, kBF16, kF16, kQ8_0 };
 
-inline size_t bytes_of(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
-inline const char* name_of(DType dtype) { return dtype == DType::kF32 ? "F32" : "BF16"; }
+// Numbers are stored in units: single ones, or a block of them.
+inline size_t elements_of(DType dtype) { return dtype == DType::kQ8_0 ? BlockQ8_0::kSize : 1; }
+inline size_t bytes_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kQ8_0 ? sizeof(BlockQ8_0) : 2; }
+inline const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return "F32";
+    case DType::kBF16:
+      return "BF16";
+    case DType::kF16:
+      return "F16";
+    case DType::kQ8_0:
+      return "Q8_0";
+  }
+  return "?";
+}
 
-// Row-major, little-endian, at any alignment; the file that holds it outlives it.
+// Row-major, little-endian, at any alignment; the file that holds it outlives it. A row is whole units.
 struct Tensor {
   DType dtype;
   std::vector<size_t> shape;
   Bytes bytes;  // exactly the product of the shape in elements
+
+  size_t size() const { return bytes.size / bytes_of(dtype) * elements_of(dtype); }
 };
 
-// Elements [first, first + count) as float32, whatever the tensor stores.
+// Elements [first, first + count) as float32, whatever the tensor stores; both multiples of elements_of(dtype).
 inline void read_f32(const Tensor& tensor, size_t first, size_t count, float* out) {
-  const uint8_t* from = tensor.bytes.data + first * bytes_of(tensor.dtype);
-  if (tensor.dtype == DType::kF32) {
-    std::memcpy(out, from, count * sizeof(float));
-  } else {
-    for (size_t i = 0; i < count; ++i) out[i] = bf16_to_f32(load<uint16_t>(from + 2 * i));
+  const size_t bytes = bytes_of(tensor.dtype), unit = elements_of(tensor.dtype);
+  const uint8_t* from = tensor.bytes.data + first / unit * bytes;
+  switch (tensor.dtype) {
+    case DType::kF32:
+      std::memcpy(out, from, count * sizeof(float));
+      break;
+    case DType::kBF16:
+      for (size_t i = 0; i < count; ++i) out[i] = bf16_to_f32(load<uint16_t>(from + bytes * i));
+      break;
+    case DType::kF16:
+      for (size_t i = 0; i < count; ++i) out[i] = f16_to_f32(load<uint16_t>(from + bytes * i));
+      break;
+    case DType::kQ8_0:
+      for (size_t i = 0; i < count / unit; ++i) dequantize_q8_0(load<BlockQ8_0>(from + bytes * i), out + unit * i);
+      break;
   }
 }
 
