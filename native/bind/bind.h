@@ -10,6 +10,7 @@ namespace gemlet {
 void bind_kernels(nanobind::module_& m);
 void bind_tokenizer(nanobind::module_& m);
 void bind_model(nanobind::module_& m);
+void bind_gguf(nanobind::module_& m);
 
 template <typename T>
 using Array = nanobind::ndarray<nanobind::numpy, T>;

@@ -30,7 +30,9 @@ void translate(const std::exception_ptr& thrown, void*) {
     std::rethrow_exception(thrown);
   } catch (const Error& error) {
     const nb::object type = nb::module_::import_("gemlet.errors").attr(python_class(error.code()));
-    PyErr_SetObject(type.ptr(), nb::str(error.what()).ptr());
+    const std::string_view text = error.what();
+    const auto size = static_cast<Py_ssize_t>(text.size());  // a message may quote a damaged file
+    PyErr_SetObject(type.ptr(), nb::steal(PyUnicode_DecodeUTF8(text.data(), size, "replace")).ptr());
   }
 }
 
@@ -53,5 +55,6 @@ NB_MODULE(_core, m) {
       "The table that a model takes: the best one, or the one that GEMLET_ISA names. Raises InputError.");
   gemlet::bind_kernels(m);
   gemlet::bind_tokenizer(m);
+  gemlet::bind_gguf(m);
   gemlet::bind_model(m);
 }

@@ -18,12 +18,12 @@ std::string spell(const std::vector<size_t>& shape) {
 // Collects the tensors by name and the packing to be done, which then runs in parallel, one matrix an iteration.
 class Packer {
  public:
-  Packer(const Tensors& tensors, const Gemm& gemm) : tensors_(tensors), gemm_(gemm) {}
+  Packer(const Source& source, const Gemm& gemm) : source_(source), gemm_(gemm) {}
 
   const Tensor& find(const std::string& name, const std::vector<size_t>& shape) const {
-    auto found = tensors_.find(name);
-    if (found == tensors_.end()) found = tensors_.find("model." + name);
-    if (found == tensors_.end()) throw Error(Code::kWeights, "the checkpoint has no tensor `" + name + "`");
+    auto found = source_.tensors.find(name);
+    if (found == source_.tensors.end()) found = source_.tensors.find("model." + name);
+    if (found == source_.tensors.end()) throw Error(Code::kWeights, "the checkpoint has no tensor `" + name + "`");
     if (found->second.shape != shape) {
       throw Error(Code::kWeights,
                   "tensor `" + name + "` has shape " + spell(found->second.shape) + ", expected " + spell(shape));
@@ -34,7 +34,7 @@ class Packer {
   Buffer<float> norm(const std::string& name, size_t n) const {
     Buffer<float> weight(n);
     read_f32(find(name + ".weight", {n}), 0, n, weight.data());
-    for (size_t i = 0; i < n; ++i) weight.data()[i] += 1.0f;
+    for (size_t i = 0; i < n; ++i) weight.data()[i] += source_.norms_hold_one ? 0.0f : 1.0f;
     return weight;
   }
 
@@ -66,7 +66,7 @@ class Packer {
     const Tensor* tensor;
     uint8_t* to;
   };
-  const Tensors& tensors_;
+  const Source& source_;
   const Gemm& gemm_;
   std::vector<Job> jobs_;
 };
@@ -127,10 +127,9 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index) {
 
 }  // namespace
 
-Weights pack_weights(const Config& c, const Tensors& tensors, Storage storage, const Kernels& kernels,
-                     ThreadPool& pool) {
+Weights pack_weights(const Config& c, const Source& source, Storage storage, const Kernels& kernels, ThreadPool& pool) {
   check_widths(c);
-  Packer packer(tensors, storage == Storage::kF32 ? kernels.gemm_f32 : kernels.gemm_bf16);
+  Packer packer(source, storage == Storage::kF32 ? kernels.gemm_f32 : kernels.gemm_bf16);
   Weights weights;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (size_t i = 0; i < c.num_hidden_layers(); ++i) weights.layers.push_back(collect_layer(packer, c, i));

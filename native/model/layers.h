@@ -12,7 +12,11 @@
 
 namespace gemlet {
 
-using Tensors = std::map<std::string, Tensor>;
+// The tensors of a checkpoint, by name. Its norms hold the weight, or 1 + weight already.
+struct Source {
+  std::map<std::string, Tensor> tensors;
+  bool norms_hold_one = false;
+};
 
 enum class Storage { kF32, kBF16 };  // of the packed matrices
 
@@ -56,7 +60,7 @@ struct Weights {
 // Takes the tensors by the names of the checkpoint ("layers.0.self_attn.q_proj.weight", with or without "model." before
 // it; the dense head as "dense.0.linear.weight", ...) and packs them. Throws Error(kWeights) that names a tensor which
 // is missing or has another shape than the config says, Error(kUnsupported) when the kernels cannot run the widths.
-Weights pack_weights(const Config& config, const Tensors& tensors, Storage storage, const Kernels& kernels,
+Weights pack_weights(const Config& config, const Source& source, Storage storage, const Kernels& kernels,
                      ThreadPool& pool);
 
 }  // namespace gemlet

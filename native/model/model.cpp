@@ -7,16 +7,24 @@
 
 #include "base/error.h"
 #include "model/workspace.h"
+#include "weights/gguf.h"
 #include "weights/safetensors.h"
 
 namespace gemlet {
 namespace {
 
-Tensors merge(const std::vector<MappedFile>& files, const std::vector<std::pair<std::string, std::string>>& names) {
-  Tensors all;
+Source merge(const std::vector<MappedFile>& files, const std::vector<std::pair<std::string, std::string>>& names) {
+  Source all;
   for (size_t i = 0; i < files.size(); ++i) {
-    for (auto& [name, tensor] : read_safetensors(files[i].bytes(), files[i].path()))
-      all[names[i].second + name] = tensor;
+    std::map<std::string, Tensor> tensors;
+    if (files[i].bytes().text().starts_with("GGUF")) {
+      GgufFile gguf = read_gguf(files[i].bytes(), files[i].path());
+      all.norms_hold_one = gguf.norms_hold_one;
+      tensors = std::move(gguf.tensors);
+    } else {
+      tensors = read_safetensors(files[i].bytes(), files[i].path());
+    }
+    for (auto& [name, tensor] : tensors) all.tensors[names[i].second + name] = std::move(tensor);
   }
   return all;
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemlet import _core
 from gemlet.errors import UnsupportedModel, WeightsError
 
 # A query sees the keys at most 256 away. config.json says it as 512 (both sides together); a checkpoint that
@@ -28,11 +29,15 @@ class Checkpoint:
     weights: list[tuple[str, str]]
     prompts: dict[str, str]
     max_seq_length: int
+    stored: str = "f32"  # type of the matrices in a .gguf; what a folder holds runs in f32
+    gguf: _core.Gguf | None = None
 
     @property
-    def tokenizer(self) -> Path:
-        """The publisher's tokenizer file."""
-        return self.folder / "tokenizer.json"
+    def tokenizer(self) -> _core.Tokenizer:
+        """The tokenizer, read anew. Raises WeightsError, UnsupportedModel."""
+        if self.gguf is not None:
+            return self.gguf.tokenizer()
+        return _core.Tokenizer.from_json(str(self.folder / "tokenizer.json"))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -41,6 +46,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises WeightsError when a file is missing or no JSON, UnsupportedModel when the engine cannot run it as it is
     meant.
     """
+    if folder.suffix == ".gguf" and not folder.is_dir():
+        return _read_gguf(folder)
     config = _read(folder / "config.json")
     _check_architecture(config, folder)
     modules = _modules(folder)
@@ -60,6 +67,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         prompts=dict(settings.get("prompts") or {}),
         max_seq_length=_max_seq_length(folder, config),
     )
+
+
+def _read_gguf(path: Path) -> Checkpoint:
+    """A file holds all there is; one that llama.cpp's converter wrote has no prompts."""
+    gguf = _core.Gguf.open(str(path))
+    config = gguf.config()
+    limit = config["max_position_embeddings"]
+    own = gguf.metadata.get("gemlet.max_seq_length", limit)
+    try:
+        prompts = json.loads(gguf.metadata.get("gemlet.prompts", "{}"))
+        sound = all(isinstance(text, str) for text in prompts.values()) and isinstance(own, int) and own >= 8
+    except (TypeError, ValueError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise WeightsError(f"{path}: its gemlet.prompts or gemlet.max_seq_length is damaged: write it again", str(path))
+    stored = gguf.tensors["layers.0.mlp.down_proj.weight"][0].lower()
+    return Checkpoint(path.parent, config, [(str(path), "")], prompts, min(limit, own), stored, gguf)
 
 
 def _read(path: Path, kind: type = dict, missing: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 7)"""
+"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 8)"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet import _core, vectors
-from gemlet.checkpoint import read_checkpoint
+from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, OutputError, TruncationWarning, warn
 from gemlet.packing import Batch, Sequences, Truncation, fit, pack
 from gemlet.pretrained import find
@@ -21,7 +21,7 @@ from gemlet.vectors import FloatArray, Precision
 
 DEFAULT_MODEL = "google/embeddinggemma-300m"
 
-Quantization = Literal["f32", "bf16"]
+Quantization = Literal["f32", "bf16", "q8_0"]
 ControlTokens = Literal["literal", "parse"]
 OutputValue = Literal["sentence_embedding", "token_embeddings"]
 
@@ -72,7 +72,7 @@ class Embedder:
         self,
         name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
-        quantization: Quantization = "f32",
+        quantization: Quantization | None = None,
         truncate_dim: int | None = None,
         threads: int | None = None,
         offline: bool = False,
@@ -83,8 +83,9 @@ class Embedder:
     ) -> None:
         """Load a checkpoint.
 
-        name_or_path    a published name (fetched once, then cached) or a folder in the sentence-transformers layout
-        quantization    how the matrices are held: "f32", or "bf16" in half the memory
+        name_or_path    a published name (fetched once, then cached), a folder in the sentence-transformers layout, or a
+                        .gguf file
+        quantization    of the matrices: "f32", or "bf16" in half the memory; a .gguf file has its own, None takes it
         truncate_dim    cut every vector to 512, 256 or 128 numbers (re-normalised); None keeps all 768
         threads         None: as many as this process may use
         offline         never touch the network
@@ -99,7 +100,7 @@ class Embedder:
         """
         with Terminal() as progress:
             checkpoint = read_checkpoint(find(name_or_path, offline=offline, progress=progress))
-        self.quantization = _one_of("quantization", quantization, Quantization)
+        self.quantization, storage = _quantization(quantization, checkpoint)
         self.truncation = _one_of("truncation", truncation, Truncation)
         self.control_tokens = _one_of("control_tokens", control_tokens, ControlTokens)
         self.token_budget = _positive("token_budget", token_budget)
@@ -109,9 +110,9 @@ class Embedder:
         self._full_dim: int = checkpoint.config["dense"][-1]
         self.truncate_dim = vectors.check_dim(truncate_dim, self._full_dim)
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
-        self._tokenizer = _core.Tokenizer.from_json(str(checkpoint.tokenizer))
+        self._tokenizer = checkpoint.tokenizer
         threads = _positive("threads", _cores() if threads is None else threads)
-        self._model = _core.Model(checkpoint.config, checkpoint.weights, quantization, threads)
+        self._model = _core.Model(checkpoint.config, checkpoint.weights, storage, threads)
 
     def encode(
         self,
@@ -295,6 +296,20 @@ def _cut_message(sequences: Sequences, limit: int) -> str:
         f"{len(rows)} of {len(sequences.tokens)} texts are longer than {limit} tokens and were cut: {shown}{more}; "
         'truncation="window" embeds the whole text'
     )
+
+
+def _quantization(wanted: Quantization | None, checkpoint: Checkpoint) -> tuple[str, str]:
+    """(the weights' type, how the engine holds them): blocks of 8 bits run as the float32 that they stand for."""
+    stored = checkpoint.stored
+    if wanted is not None:
+        _one_of("quantization", wanted, Quantization)
+    if checkpoint.gguf is not None:
+        if wanted not in (None, stored):
+            raise InputError(f"quantization is {wanted!r}, but the file holds {stored}: leave it out")
+        return stored, "bf16" if stored == "bf16" else "f32"
+    if wanted == "q8_0":
+        raise InputError("quantization 'q8_0' needs a file of that type: write it with `gemlet quantize`")
+    return wanted or stored, wanted or stored
 
 
 def _cores() -> int:

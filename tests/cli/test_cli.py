@@ -199,6 +199,36 @@ def test_tokenize(tiny_checkpoint: Path, tiny: Embedder) -> None:
     assert json.loads(run(*base, "--json", "--parse-control", "<eos>").stdout)["ids"] == [2, 1, 1]
 
 
+def test_quantize(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    report = json.loads(run("quantize", tiny_checkpoint, file, "--type", "f32", "--json").stdout)
+    assert report["bytes"] == file.stat().st_size
+    assert report["cosine_to_fp32"]["smallest"] > 1 - 1e-6
+    row = json.loads(run("embed", "--model", file, "--task", "query", TEXTS[2]).stdout)
+    assert np.array(row["embedding"], np.float32).tobytes() == tiny.encode_query(TEXTS[2]).tobytes()
+
+    done = run("quantize", tiny_checkpoint, tmp_path / "small.gguf", "--no-check")
+    assert "Q8_0" in done.stdout
+    assert json.loads(run("info", "--json", tmp_path / "small.gguf").stdout)["stored as"] == "q8_0"
+    assert run("tokenize", "--count", "--model", tmp_path / "small.gguf", "x").stdout == "3\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{tiny}", "{out}/x.bin"], "does not end in .gguf"),
+        (["{tiny}", "{out}/none/x.gguf"], "is no folder: make it first"),
+        (["{out}/none", "{out}/x.gguf"], "there is no such file or folder"),
+        (["{tiny}/config.json", "{out}/x.gguf", "--type", "q3"], "q3"),
+    ],
+)
+def test_quantize_mistakes(tiny_checkpoint: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run("quantize", *(part.format(tiny=tiny_checkpoint, out=tmp_path) for part in arguments))
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_info(tiny_checkpoint: Path) -> None:
     facts = json.loads(run("info", "--json", tiny_checkpoint).stdout)
     assert facts["folder"] == str(tiny_checkpoint)

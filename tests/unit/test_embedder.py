@@ -12,6 +12,7 @@ import pytest
 import gemlet
 from gemlet import Embedder
 from gemlet.errors import InputError, InputTooLong, InvalidDimension, TruncationWarning, UnknownPrompt
+from gemlet.gguf import write_gguf
 from gemlet.packing import fit
 
 LONG = "the red planet is seen at night " * 200
@@ -166,7 +167,7 @@ def test_control_tokens_are_plain_text_unless_asked(tiny_checkpoint: Path, tiny:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quantization": "q3"}, "quantization is 'q3'; available: f32, bf16"),
+        ({"quantization": "q3"}, "quantization is 'q3'; available: f32, bf16, q8_0"),
         ({"truncation": "middle"}, "truncation is 'middle'"),
         ({"control_tokens": "drop"}, "control_tokens is 'drop'"),
         ({"threads": 0}, "threads is 0"),
@@ -196,6 +197,22 @@ def test_bf16_is_close(tiny_checkpoint: Path, tiny: Embedder) -> None:
     # 8 bits of mantissa: weights move by 1/512 of themselves on average, and the errors are independent
     assert (half.similarity_pairwise(half.encode(texts), tiny.encode(texts)) > 0.999).all()
     assert not np.array_equal(half.encode(texts), tiny.encode(texts))
+
+
+def test_a_file_says_how_it_is_stored(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+    texts = ["a text", "another one", ""]
+    for dtype in ("f32", "bf16", "q8_0"):
+        file = tmp_path / f"{dtype}.gguf"
+        write_gguf(tiny_checkpoint, file, dtype=dtype)  # type: ignore[arg-type]
+        embedder = Embedder(file)
+        assert embedder.quantization == dtype
+        assert embedder.prompts == tiny.prompts
+        assert (embedder.similarity_pairwise(embedder.encode(texts), tiny.encode(texts)) > 0.999).all()
+    assert np.array_equal(Embedder(tmp_path / "f32.gguf").encode(texts), tiny.encode(texts))
+    with pytest.raises(InputError, match="the file holds q8_0"):
+        Embedder(tmp_path / "q8_0.gguf", quantization="f32")
+    with pytest.raises(InputError, match="gemlet quantize"):
+        Embedder(tiny_checkpoint, quantization="q8_0")
 
 
 def test_a_progress_bar_goes_to_stderr(tiny: Embedder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`gemlet info`: what model, kernels and cache are in use.   (chapter 9)"""
+"""`gemlet info`: what model, kernels and cache are in use.   (chapter 10)"""
 
 import json
 import platform
@@ -52,6 +52,7 @@ def _facts(model: str, offline: bool) -> dict[str, Any]:
         "folder": str(checkpoint.folder),
         "cache": str(cache_folder()),
         "weights": f"{sum(Path(file).stat().st_size for file, _ in checkpoint.weights):,} bytes",
+        "stored as": checkpoint.stored,
         "layers": f"{len(config['sliding'])}, of which {sum(config['sliding'])} see {config['window']} tokens each way",
         "vector": f"{config['dense'][-1]} numbers",
         "longest text": f"{checkpoint.max_seq_length} tokens",

@@ -1,4 +1,4 @@
-"""`gemlet`: one command for each use; a file is imported when its command runs.   (chapter 9: the command line)"""
+"""`gemlet`: one command for each use; a file is imported when its command runs.   (chapter 10: the command line)"""
 
 import importlib
 import os
@@ -15,6 +15,7 @@ COMMANDS = {
     "embed": "Turn texts into vectors.",
     "similarity": "Compare texts by meaning.",
     "tokenize": "Show texts as the model sees them.",
+    "quantize": "Write a checkpoint as one .gguf file.",
     "info": "Tell what model, kernels and cache are in use.",
     "verify": "Check this installation against golden vectors.",
 }

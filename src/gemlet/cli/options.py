@@ -1,4 +1,4 @@
-"""What several commands share: which model, and how a call of it is meant.   (chapter 9)"""
+"""What several commands share: which model, and how a call of it is meant.   (chapter 10)"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from gemlet.vectors import MATRYOSHKA_DIMS, Precision
 if TYPE_CHECKING:
     from gemlet.embedder import Embedder
 
-Quantization = Literal["f32", "bf16"]
+Quantization = Literal["f32", "bf16", "q8_0"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 MODEL = "google/embeddinggemma-300m"
@@ -25,12 +25,10 @@ def model_options(command: F) -> F:
         click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use."),
         click.option(
             "--quantization",
-            type=click.Choice(["f32", "bf16"]),
-            default="f32",
-            show_default=True,
-            help="Of the weights.",
+            type=click.Choice(get_args(Quantization)),
+            help="Of the weights; default: what a .gguf file holds, f32 for a checkpoint.",
         ),
-        click.option("--model", default=MODEL, show_default=True, help="A published name, or a checkpoint's folder."),
+        click.option("--model", default=MODEL, show_default=True, help="A published name, a folder or a .gguf file."),
     ):
         command = option(command)
     return command
@@ -60,7 +58,7 @@ def precision_option(command: F) -> F:
 
 
 def locate(model: str, offline: bool) -> Path:
-    """Return the checkpoint's folder; what has to be fetched is fetched with a progress bar."""
+    """Return the checkpoint's folder, or its .gguf file; what has to be fetched is fetched with a progress bar."""
     from gemlet.pretrained import find
     from gemlet.pretrained.progress import Terminal
 
@@ -68,7 +66,7 @@ def locate(model: str, offline: bool) -> Path:
         return find(model, offline=offline, progress=progress)
 
 
-def load(model: str, quantization: Quantization, threads: int | None, offline: bool) -> "Embedder":
+def load(model: str, quantization: Quantization | None, threads: int | None, offline: bool) -> "Embedder":
     """Return the embedder for --model and its options."""
     from gemlet.embedder import Embedder
 

@@ -1,4 +1,4 @@
-"""`gemlet pull`: the weights, fetched once and checked.   (chapter 9)"""
+"""`gemlet pull`: the weights, fetched once and checked.   (chapter 10)"""
 
 import json
 

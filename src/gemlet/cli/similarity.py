@@ -1,4 +1,4 @@
-"""`gemlet similarity`: how close in meaning texts are.   (chapter 9)"""
+"""`gemlet similarity`: how close in meaning texts are.   (chapter 10)"""
 
 import json
 from typing import Any

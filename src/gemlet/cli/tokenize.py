@@ -1,10 +1,10 @@
-"""`gemlet tokenize`: texts as the model sees them.   (chapter 9)"""
+"""`gemlet tokenize`: texts as the model sees them.   (chapter 10)"""
 
 import json
 
 import click
 
-from gemlet import _core
+from gemlet.checkpoint import read_checkpoint
 from gemlet.cli.options import MODEL, locate
 from gemlet.cli.records import read_records
 
@@ -38,7 +38,7 @@ def command(
     offline: bool,
 ) -> None:
     """Print the tokens of each TEXT or line, <bos> and <eos> included."""
-    tokenizer = _core.Tokenizer.from_json(str(locate(model, offline) / "tokenizer.json"))
+    tokenizer = read_checkpoint(locate(model, offline)).tokenizer
     for record in read_records(texts, files, whole=False, field=field):
         inner, _ = tokenizer.encode([record.text], parse_control)
         ids = [tokenizer.bos, *inner.tolist(), tokenizer.eos]

@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 9)"""
+"""`gemlet verify`: this installation against golden vectors.   (chapter 10)"""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all.   (chapter 9)"""
+"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all.   (chapter 10)"""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Find a checkpoint: a folder or a name in, a folder of checked files out.   (chapter 6: name → files)
+"""Find a checkpoint: a folder or a name in, a folder of checked files out.   (chapter 7: name → files)
 
 A folder that the user names is used as it is. For the published checkpoint every file's SHA-256 is known (pins.py), and
 the places are asked in turn: gemlet's cache (store.py), the hub's cache on this machine (hub_cache.py), the publisher's
@@ -22,9 +22,9 @@ __all__ = ["Progress", "cache_folder", "find", "pull"]
 
 
 def find(name_or_path: str | os.PathLike[str], *, offline: bool = False, progress: Progress | None = None) -> Path:
-    """The folder of a checkpoint, ready to be read; fetched first if it is not on this machine.
+    """The folder of a checkpoint, or its .gguf file, ready to be read; fetched first if it is not on this machine.
 
-    name_or_path  a folder, or a file in it: used as it is, unchecked; or a name of the hub.
+    name_or_path  a folder, a file in it, or a .gguf file: used as it is, unchecked; or a name of the hub.
                   "google/embeddinggemma-300m": every file is checked against its pinned SHA-256 before it is used.
                   Any other "owner/name": its snapshot in the hub's own cache, with the hub's own integrity.
     offline       no network at all; so do GEMLET_OFFLINE=1 and HF_HUB_OFFLINE=1
@@ -44,7 +44,7 @@ def _find(name_or_path: str | os.PathLike[str], *, offline: bool, refresh: bool,
     name = os.fspath(name_or_path)
     given = Path(name).expanduser()
     if name and given.exists():
-        return given if given.is_dir() else given.parent
+        return given if given.is_dir() or given.suffix == ".gguf" else given.parent
     offline = offline or _is_set("GEMLET_OFFLINE") or _is_set("HF_HUB_OFFLINE")
     if isinstance(name_or_path, os.PathLike) or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         known = " or ".join(f"`{pinned}`" for pinned in PINNED)

@@ -1,0 +1,256 @@
+// gguf.cpp - weight files as Python sees them, and their tensors in the type of another file.   (chapter 6)
+#include "weights/gguf.h"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "bind/bind.h"
+#include "text/tokenizer_gguf.h"
+#include "weights/safetensors.h"
+
+namespace nb = nanobind;
+
+namespace gemlet {
+namespace {
+
+constexpr uint64_t kLongArray = 64;         // longer ones are not metadata for people
+constexpr size_t kChunk = size_t{1} << 14;  // elements that are converted at a time
+
+nb::str text_of(std::string_view text) {  // a file may hold any bytes
+  return nb::steal<nb::str>(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
+}
+
+// The strings of an array of strings.
+std::vector<std::string_view> strings_of(const GgufValue& array) {
+  std::vector<std::string_view> strings;
+  const uint8_t* at = array.bytes.data;
+  for (uint64_t i = 0; i < array.count; ++i) {
+    strings.push_back(Bytes{at + sizeof(uint64_t), load<uint64_t>(at)}.text());
+    at += sizeof(uint64_t) + strings.back().size();
+  }
+  return strings;
+}
+
+nb::object to_python(const GgufValue& value) {
+  if (value.is_array) {
+    nb::list list;
+    if (value.type == GgufType::kString) {
+      for (const std::string_view text : strings_of(value)) list.append(text_of(text));
+    } else {
+      const size_t size = value.bytes.size / std::max<uint64_t>(value.count, 1);
+      for (uint64_t i = 0; i < value.count; ++i) {
+        list.append(to_python({value.type, false, 1, {value.bytes.data + i * size, size}}));
+      }
+    }
+    return list;
+  }
+  if (value.type == GgufType::kString) return text_of(value.bytes.text());
+  if (value.type == GgufType::kBool) return nb::bool_(value.number() != 0);
+  if (value.type == GgufType::kU64) return nb::int_(load<uint64_t>(value.bytes.data));
+  if (value.type == GgufType::kI64) return nb::int_(load<int64_t>(value.bytes.data));
+  if (value.is_integer()) return nb::int_(static_cast<int64_t>(value.number()));
+  return nb::float_(value.number());
+}
+
+nb::dict shapes_of(const std::map<std::string, Tensor>& tensors) {
+  nb::dict out;
+  for (const auto& [name, tensor] : tensors)
+    out[name.c_str()] = nb::make_tuple(name_of(tensor.dtype), nb::cast(tensor.shape));
+  return out;
+}
+
+DType to_dtype(const std::string& name) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  throw Error(Code::kInput, "tensors are written as F32, BF16 or Q8_0, not as `" + name + "`");
+}
+
+// `count` numbers as `dtype` stores them; false: one of them does not fit.
+bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
+  bool fits = true;
+  if (dtype == DType::kF32) {
+    std::memcpy(out, x, count * sizeof(float));
+  } else if (dtype == DType::kBF16) {
+    for (size_t i = 0; i < count; ++i) {
+      const uint16_t half = f32_to_bf16(x[i]);
+      std::memcpy(out + 2 * i, &half, sizeof half);
+    }
+  } else {
+    for (size_t i = 0; i < count; i += BlockQ8_0::kSize, out += sizeof(BlockQ8_0)) {
+      BlockQ8_0 block;
+      fits &= quantize_q8_0(x + i, &block);
+      std::memcpy(out, &block, sizeof block);
+    }
+  }
+  return fits;
+}
+
+// A file's tensors, and the file.
+struct WeightFile {
+  MappedFile file;
+  std::map<std::string, Tensor> tensors;
+
+  // Rows [begin, end) in another type, each number with `add` on top.
+  Array<uint8_t> read(const std::string& name, const std::string& dtype_name, size_t begin, size_t end,
+                      float add) const {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) throw Error(Code::kWeights, file.path() + ": it has no tensor `" + name + "`");
+    const Tensor& tensor = found->second;
+    const DType dtype = to_dtype(dtype_name);
+    if (tensor.shape.empty() || begin > end || end > tensor.shape[0]) throw Error(Code::kInput, "no such rows");
+    const size_t row = tensor.size() / std::max<size_t>(tensor.shape[0], 1);
+    if (tensor.shape.back() % std::max(elements_of(dtype), elements_of(tensor.dtype))) {
+      throw Error(Code::kUnsupported, file.path() + ": tensor `" + name + "` has rows of " +
+                                          std::to_string(tensor.shape.back()) + ", no whole blocks of Q8_0");
+    }
+    auto out = new_array<uint8_t>({(end - begin) * row / elements_of(dtype) * bytes_of(dtype)});
+    bool fits = true;
+    {
+      const nb::gil_scoped_release released;
+      std::vector<float> x(kChunk);
+      uint8_t* to = out.data();
+      for (size_t at = begin * row; at < end * row;) {
+        const size_t count = std::min(kChunk, end * row - at);
+        read_f32(tensor, at, count, x.data());
+        if (add != 0) {
+          for (size_t i = 0; i < count; ++i) x[i] += add;
+        }
+        fits &= encode(x.data(), count, dtype, to);
+        at += count;
+        to += count / elements_of(dtype) * bytes_of(dtype);
+      }
+    }
+    if (!fits)
+      throw Error(Code::kWeights, file.path() + ": tensor `" + name + "` holds a number that " + dtype_name +
+                                      " cannot: infinite, NaN or over 8.3e6");
+    return out;
+  }
+};
+
+struct Gguf : WeightFile {
+  GgufFile content;
+};
+
+Gguf open_gguf(const std::string& path) {
+  const nb::gil_scoped_release released;
+  MappedFile file(path);
+  GgufFile content = read_gguf(file.bytes(), path);
+  auto tensors = content.tensors;
+  return {{std::move(file), std::move(tensors)}, std::move(content)};
+}
+
+WeightFile open_safetensors(const std::string& path) {
+  const nb::gil_scoped_release released;
+  MappedFile file(path);
+  auto tensors = read_safetensors(file.bytes(), path);
+  return {std::move(file), std::move(tensors)};
+}
+
+nb::dict metadata(const Gguf& gguf) {
+  nb::dict out;
+  for (const auto& [key, value] : gguf.content.metadata) {
+    if (value.count <= kLongArray) out[text_of(key)] = to_python(value);
+  }
+  return out;
+}
+
+nb::dict config(const Gguf& gguf) {
+  const GgufConfig config = read_gguf_config(gguf.content, gguf.file.path());
+  nb::dict out;
+  for (const auto& [name, number] : config.numbers) {
+    const bool whole = name != "rms_norm_eps" && name != "query_pre_attn_scalar" && !name.starts_with("rope_");
+    if (whole) {
+      out[name.c_str()] = static_cast<uint64_t>(number);
+    } else {
+      out[name.c_str()] = number;
+    }
+  }
+  nb::list sliding;
+  for (const bool slides : config.sliding) sliding.append(nb::bool_(slides));
+  out["sliding"] = sliding;
+  out["dense"] = nb::cast(config.dense);
+  return out;
+}
+
+const GgufValue& require(const GgufFile& file, const std::string& path, const char* key, GgufType type, bool is_array) {
+  const GgufValue* value = file.find(key);
+  if (!value) throw Error(Code::kUnsupported, path + ": `" + key + "` is missing");
+  if (value->type != type || value->is_array != is_array) {
+    throw Error(Code::kUnsupported, path + ": `" + std::string(key) + "` is of another type than this engine reads");
+  }
+  return *value;
+}
+
+Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
+  const GgufValue& model = require(file, path, "tokenizer.ggml.model", GgufType::kString, false);
+  if (model.bytes.text() != "llama") {
+    throw Error(Code::kUnsupported, path + ": tokenizer.ggml.model is `" +
+                                        std::string(model.bytes.text().substr(0, 40)) +
+                                        "`; this engine runs a SentencePiece tokenizer, `llama`");
+  }
+  const GgufValue* prefix = file.find("tokenizer.ggml.add_space_prefix");  // without it llama.cpp adds one
+  if (!prefix || prefix->is_array || prefix->type != GgufType::kBool || prefix->number() != 0) {
+    throw Error(Code::kUnsupported, path + ": tokenizer.ggml.add_space_prefix is not false");
+  }
+  TokenArrays arrays;
+  const GgufValue& tokens = require(file, path, "tokenizer.ggml.tokens", GgufType::kString, true);
+  arrays.count = tokens.count;
+  arrays.tokens = tokens.bytes;
+  arrays.scores = require(file, path, "tokenizer.ggml.scores", GgufType::kF32, true).bytes;
+  arrays.types = require(file, path, "tokenizer.ggml.token_type", GgufType::kI32, true).bytes;
+  auto id = [&](const char* key) {
+    const double number = require(file, path, key, GgufType::kU32, false).number();
+    if (number >= static_cast<double>(arrays.count)) throw Error(Code::kWeights, path + ": `" + key + "` is no token");
+    return static_cast<int32_t>(number);
+  };
+  arrays.bos = id("tokenizer.ggml.bos_token_id");
+  arrays.eos = id("tokenizer.ggml.eos_token_id");
+  if (file.find("gemlet.tokens_outside")) {
+    arrays.outside = strings_of(require(file, path, "gemlet.tokens_outside", GgufType::kString, true));
+  }
+  return read_token_arrays(arrays, path);
+}
+
+Tokenizer tokenizer_of(const Gguf& gguf) {
+  const nb::gil_scoped_release released;
+  return read_tokenizer(gguf.content, gguf.file.path());
+}
+
+// (tokens, scores, types) for a file, and the pieces that have no embedding.
+nb::object token_arrays(const Tokenizer& tokenizer) {
+  const OwnedTokenArrays arrays = write_token_arrays(tokenizer.vocabulary());
+  auto bytes = [](const auto& values) {
+    return nb::bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
+  };
+  return nb::make_tuple(bytes(arrays.tokens), bytes(arrays.scores), bytes(arrays.types),
+                        nb::cast(tokenizer.vocabulary().outside()));
+}
+
+}  // namespace
+
+void bind_gguf(nb::module_& m) {
+  nb::class_<WeightFile>(m, "WeightFile", "A mapped file of named tensors.")
+      .def_prop_ro("path", [](const WeightFile& file) { return file.file.path(); })
+      .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })
+      .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
+           nb::arg("add") = 0.0f,
+           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top. "
+           "Raises WeightsError for a number that does not fit.");
+  m.def("open_safetensors", open_safetensors, nb::arg("path"), "Raises WeightsError, UnsupportedModel.");
+  m.def("token_arrays", token_arrays, nb::arg("tokenizer"),
+        "Return what a GGUF file holds of it: (tokens, scores, token_type as bytes, pieces without an embedding).");
+  nb::class_<Gguf, WeightFile>(m, "Gguf", "A mapped GGUF file: settings, tokenizer and tensors.")
+      .def_static("open", open_gguf, nb::arg("path"), "Raises WeightsError, UnsupportedModel.")
+      .def_prop_ro("metadata", metadata)
+      .def("config", config, "Return what Model takes. Raises UnsupportedModel.")
+      .def("tokenizer", tokenizer_of, "Raises WeightsError, UnsupportedModel.");
+}
+
+}  // namespace gemlet

@@ -1,0 +1,272 @@
+"""A checkpoint's folder → one .gguf file.   (chapter 6: Checkpoint → the file that is mapped at run time)
+
+The file is what llama.cpp's converter writes of EmbeddingGemma with its dense modules: the same keys, tensors and
+tokens. What that format has no key for stands under `gemlet.`. See docs/concepts/formats.md.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from gemlet import _core
+from gemlet.checkpoint import Checkpoint, read_checkpoint
+from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
+
+WeightType = Literal["q8_0", "f32", "bf16"]
+Progress = Callable[[int, int], None]
+
+ARCHITECTURE = "gemma-embedding"
+ALIGNMENT = 32
+FILE_TYPES = {"f32": 0, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
+TENSOR_TYPES = {"F32": 0, "Q8_0": 8, "BF16": 30}  # Source: ggml.h, enum ggml_type
+UNITS = {"F32": (1, 4), "Q8_0": (32, 34), "BF16": (1, 2)}  # numbers in a unit, bytes of it
+
+LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+
+_BLOCK_BYTES = 8 << 20
+"""Written at a time, about."""
+
+_SPARE_BYTES = 16 << 20
+"""Asked for on top of the file, so that writing it does not leave the disk with nothing."""
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One tensor on its way: where its numbers come from, and what they become. A norm w becomes 1 + w."""
+
+    name: str
+    file: _core.WeightFile
+    source: str
+    shape: list[int]
+    dtype: str
+
+    @property
+    def row_bytes(self) -> int:
+        width = 1 if len(self.shape) == 1 else self.shape[-1]
+        numbers, size = UNITS[self.dtype]
+        return width // numbers * size
+
+    @property
+    def size(self) -> int:
+        return self.shape[0] * self.row_bytes
+
+    def blocks(self) -> Iterator[bytes]:
+        rows = max(1, _BLOCK_BYTES // self.row_bytes)
+        add = 1.0 if len(self.shape) == 1 else 0.0
+        for begin in range(0, self.shape[0], rows):
+            end = min(begin + rows, self.shape[0])
+            yield self.file.read(self.source, self.dtype, begin, end, add).tobytes()
+
+
+def write_gguf(
+    folder: Path,
+    path: Path,
+    *,
+    dtype: WeightType = "q8_0",
+    name: str | None = None,
+    source_sha256: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write the checkpoint in `folder` to `path`, whole or not at all.
+
+    dtype          of the matrices; norms are always F32
+    name           goes into the file as general.name; None: the folder's name
+    source_sha256  digest of model.safetensors, for a caller that knows it; None: it is computed
+    progress       called with (bytes written, bytes in all)
+
+    Raises InputError for an argument, WeightsError and UnsupportedModel for the checkpoint, ModelError when the disk
+    has no room.
+    """
+    if dtype not in get_args(WeightType):
+        raise InputError(f"dtype is {dtype!r}; possible: {', '.join(get_args(WeightType))}")
+    if path.suffix != ".gguf":
+        raise InputError(f"{path} does not end in .gguf")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no checkpoint's folder: a .gguf file is made from the checkpoint itself")
+    checkpoint = read_checkpoint(folder)
+    tensors = list(_tensors(checkpoint, dtype))
+    if source_sha256 is None:
+        with open(checkpoint.weights[0][0], "rb") as file:
+            source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    head = _head(_metadata(checkpoint, dtype, name or folder.resolve().name, source_sha256), tensors)
+    total = len(head) + sum(tensor.size + -tensor.size % ALIGNMENT for tensor in tensors)
+    _require_space(path.parent, total)
+    _write(path, head, tensors, lambda done: progress(done, total) if progress else None)
+
+
+def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
+    """Every tensor of the model, in the order of the file."""
+    (body, _), *dense = [(_core.open_safetensors(file), prefix) for file, prefix in checkpoint.weights]
+    if len(dense) != 2:
+        raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
+
+    def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
+        source = source if source in file.tensors else f"model.{source}"
+        if source not in file.tensors:
+            raise WeightsError(f"{file.path}: it has no tensor `{source.removeprefix('model.')}`", file.path)
+        shape = file.tensors[source][1]
+        return _Tensor(f"{name}.weight", file, source, shape, "F32" if len(shape) == 1 else dtype.upper())
+
+    yield tensor("dense_2", dense[0][0], "linear.weight")
+    yield tensor("dense_3", dense[1][0], "linear.weight")
+    yield tensor("token_embd", body, "embed_tokens.weight")
+    for layer in range(len(checkpoint.config["sliding"])):
+        for ours, theirs in LAYER_NAMES.items():
+            yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
+    yield tensor("output_norm", body, "norm.weight")
+
+
+def _metadata(checkpoint: Checkpoint, dtype: WeightType, name: str, source_sha256: str) -> dict[str, bytes]:
+    """Key → its value, encoded with its type."""
+    config = checkpoint.config
+    if config["query_pre_attn_scalar"] != config["head_dim"]:
+        field, value = "query_pre_attn_scalar", config["query_pre_attn_scalar"]
+        raise UnsupportedModel(f"{field} is {value}; GGUF has no key for it and takes head_dim", field, value)
+    model: dict[str, bytes] = {
+        "block_count": _u32(len(config["sliding"])),
+        "context_length": _u32(config["max_position_embeddings"]),
+        "embedding_length": _u32(config["hidden_size"]),
+        "feed_forward_length": _u32(config["intermediate_size"]),
+        "attention.head_count": _u32(config["num_attention_heads"]),
+        "attention.head_count_kv": _u32(config["num_key_value_heads"]),
+        "rope.freq_base": _f32(config["rope_theta"]),
+        "rope.freq_base_swa": _f32(config["rope_local_base_freq"]),
+        "attention.layer_norm_rms_epsilon": _f32(config["rms_norm_eps"]),
+        "attention.key_length": _u32(config["head_dim"]),
+        "attention.value_length": _u32(config["head_dim"]),
+        "attention.sliding_window": _u32(2 * config["window"]),
+        "dense_2_feat_in": _u32(config["hidden_size"]),
+        "dense_2_feat_out": _u32(config["dense"][0]),
+        "dense_3_feat_in": _u32(config["dense"][0]),
+        "dense_3_feat_out": _u32(config["dense"][1]),
+        "pooling_type": _u32(1),  # the mean
+    }
+    if config["sliding"] != [(i + 1) % 6 != 0 for i in range(len(config["sliding"]))]:
+        model["attention.sliding_window_pattern"] = _array(7, bytes(config["sliding"]), len(config["sliding"]))
+    return {
+        "general.architecture": _string(ARCHITECTURE),
+        "general.type": _string("model"),
+        "general.name": _string(name),
+        "general.license": _string("gemma"),
+        "general.file_type": _u32(FILE_TYPES[dtype]),
+        "general.quantization_version": _u32(2),
+        **{f"{ARCHITECTURE}.{key}": value for key, value in model.items()},
+        **_tokenizer_metadata(checkpoint.tokenizer),
+        "gemlet.prompts": _string(json.dumps(checkpoint.prompts, ensure_ascii=False)),
+        "gemlet.max_seq_length": _u32(checkpoint.max_seq_length),
+        "gemlet.source_sha256": _string(source_sha256),
+    }
+
+
+def _tokenizer_metadata(tokenizer: _core.Tokenizer) -> dict[str, bytes]:
+    tokens, scores, types, outside = _core.token_arrays(tokenizer)
+    named = {"unknown": tokenizer.piece_to_id("<unk>"), "padding": tokenizer.piece_to_id("<pad>")}
+    values = {
+        "model": _string("llama"),
+        "pre": _string("default"),
+        "tokens": _array(8, tokens, tokenizer.vocab_size),
+        "scores": _array(6, scores, tokenizer.vocab_size),
+        "token_type": _array(5, types, tokenizer.vocab_size),
+        "bos_token_id": _u32(tokenizer.bos),
+        "eos_token_id": _u32(tokenizer.eos),
+        **{f"{key}_token_id": _u32(value) for key, value in named.items() if value is not None},
+        "add_bos_token": _bool(True),
+        "add_eos_token": _bool(True),
+        "add_sep_token": _bool(False),
+        "add_space_prefix": _bool(False),
+    }
+    encoded = {f"tokenizer.ggml.{key}": value for key, value in values.items()}
+    if outside:
+        encoded["gemlet.tokens_outside"] = _array(8, b"".join(_text(piece) for piece in outside), len(outside))
+    return encoded
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("<II", 4, value)
+
+
+def _f32(value: float) -> bytes:
+    return struct.pack("<If", 6, value)
+
+
+def _bool(value: bool) -> bytes:
+    return struct.pack("<IB", 7, value)
+
+
+def _string(value: str) -> bytes:
+    return struct.pack("<I", 8) + _text(value)
+
+
+def _array(element: int, data: bytes, count: int) -> bytes:
+    return struct.pack("<IIQ", 9, element, count) + data
+
+
+def _head(metadata: dict[str, bytes], tensors: list[_Tensor]) -> bytes:
+    """Everything before the data, padded."""
+    parts = [b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))]
+    parts += [_text(key) + value for key, value in metadata.items()]
+    offset = 0
+    for tensor in tensors:
+        shape = tensor.shape[::-1]  # ggml counts the innermost dimension first
+        place = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, TENSOR_TYPES[tensor.dtype], offset)
+        parts.append(_text(tensor.name) + place)
+        offset += tensor.size + -tensor.size % ALIGNMENT
+    head = b"".join(parts)
+    return head + bytes(-len(head) % ALIGNMENT)
+
+
+def _require_space(folder: Path, size: int) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: make it first")
+    free = shutil.disk_usage(folder).free
+    if free < size + _SPARE_BYTES:
+        raise ModelError(f"not enough disk space in {folder}: {size + _SPARE_BYTES:,} bytes needed, {free:,} free")
+
+
+def _write(path: Path, head: bytes, tensors: list[_Tensor], progress: Callable[[int], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(head)
+            for tensor in tensors:
+                for block in tensor.blocks():
+                    file.write(block)
+                    progress(file.tell())
+                file.write(bytes(-tensor.size % ALIGNMENT))
+            progress(file.tell())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,340 @@
+"""One test for each way a GGUF file can lie."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_tokenizer import SIZE
+
+from gemlet import _core
+from gemlet.errors import ModelError, UnsupportedModel, WeightsError
+from gemlet.gguf import write_gguf
+
+U32, F32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
+
+
+@dataclass
+class Place:
+    dims: list[int]
+    type: int
+    offset: int
+
+
+@dataclass
+class Parts:
+    """A file taken apart: metadata as encoded values, tensors without their bytes, the data."""
+
+    metadata: list[tuple[bytes, bytes]] = field(default_factory=list)
+    tensors: list[tuple[bytes, Place]] = field(default_factory=list)
+    data: bytes = b""
+    magic: bytes = b"GGUF"
+    version: int = 3
+    alignment: int = 32
+    tensor_count: int | None = None
+    value_count: int | None = None
+
+    def get(self, key: str) -> bytes:
+        return dict(self.metadata)[key.encode()]
+
+    def put(self, key: str, value: bytes) -> None:
+        self.drop(key)
+        self.metadata.append((key.encode(), value))
+
+    def drop(self, key: str) -> None:
+        self.metadata = [(k, v) for k, v in self.metadata if k != key.encode()]
+
+    def place(self, name: str) -> Place:
+        return dict(self.tensors)[name.encode()]
+
+    def drop_tensor(self, name: str) -> None:
+        self.tensors = [(n, p) for n, p in self.tensors if n != name.encode()]
+
+    def join(self) -> bytes:
+        tensors = len(self.tensors) if self.tensor_count is None else self.tensor_count
+        values = len(self.metadata) if self.value_count is None else self.value_count
+        head = self.magic + struct.pack("<IQQ", self.version, tensors, values)
+        head += b"".join(text(key) + value for key, value in self.metadata)
+        for name, place in self.tensors:
+            head += text(name) + struct.pack(f"<I{len(place.dims)}Q", len(place.dims), *place.dims)
+            head += struct.pack("<IQ", place.type, place.offset)
+        return head + bytes(-len(head) % self.alignment) + self.data
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+def u32(value: int) -> bytes:
+    return struct.pack("<II", U32, value)
+
+
+def array(element: int, count: int, data: bytes) -> bytes:
+    return struct.pack("<IIQ", ARRAY, element, count) + data
+
+
+def take_apart(blob: bytes) -> Parts:
+    at = 8
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, U32: 4, 5: 4, F32: 4, BOOL: 1, 10: 8, 11: 8, 12: 8}
+
+    def take(form: str) -> int:
+        nonlocal at
+        (value,) = struct.unpack_from("<" + form, blob, at)
+        at += struct.calcsize("<" + form)
+        return int(value)
+
+    def take_text() -> bytes:
+        nonlocal at
+        length = take("Q")
+        at += length
+        return blob[at - length : at]
+
+    tensors, values = take("Q"), take("Q")
+    parts = Parts()
+    for _ in range(values):
+        key, begin = take_text(), at
+        kind, count = take("I"), 1
+        if kind == ARRAY:
+            kind, count = take("I"), take("Q")
+        for _ in range(count if kind == STRING else 0):
+            take_text()
+        at += 0 if kind == STRING else count * sizes[kind]
+        parts.metadata.append((key, blob[begin:at]))
+    for _ in range(tensors):
+        name = take_text()
+        dims = [take("Q") for _ in range(take("I"))]
+        parts.tensors.append((name, Place(dims, take("I"), take("Q"))))
+    parts.data = blob[at + -at % 32 :]
+    return parts
+
+
+@pytest.fixture(scope="module")
+def blob(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_gguf(tiny_checkpoint, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def parts(blob: bytes) -> Parts:
+    return take_apart(blob)
+
+
+def read(path: Path, content: bytes) -> _core.Tokenizer:
+    """Through everything that an embedder asks of the file."""
+    path.write_bytes(content)
+    gguf = _core.Gguf.open(str(path))
+    gguf.config()
+    assert gguf.metadata
+    return gguf.tokenizer()
+
+
+def test_the_sound_file_is_read(parts: Parts, blob: bytes, tmp_path: Path) -> None:
+    assert parts.join() == blob
+    assert read(tmp_path / "a.gguf", blob).vocab_size == SIZE
+    parts.version = 2
+    assert read(tmp_path / "b.gguf", parts.join()).vocab_size == SIZE
+
+
+def set_fields(**fields: Any) -> Callable[[Parts], None]:
+    def change(parts: Parts) -> None:
+        for name, value in fields.items():
+            assert hasattr(parts, name)
+            setattr(parts, name, value)
+
+    return change
+
+
+def set_place(name: str, **fields: Any) -> Callable[[Parts], None]:
+    def change(parts: Parts) -> None:
+        for attribute, value in fields.items():
+            setattr(parts.place(name), attribute, value)
+
+    return change
+
+
+def put(key: str, value: bytes) -> Callable[[Parts], None]:
+    return lambda parts: parts.put(key, value)
+
+
+def drop(key: str) -> Callable[[Parts], None]:
+    return lambda parts: parts.drop(key)
+
+
+def overlap(parts: Parts) -> None:
+    parts.place("dense_3.weight").offset = parts.place("dense_2.weight").offset
+
+
+def twice(parts: Parts) -> None:
+    parts.tensors.append(parts.tensors[-1])
+
+
+def key_twice(parts: Parts) -> None:
+    parts.metadata.append(parts.metadata[-1])
+
+
+def change_token(number: int, kind: int) -> Callable[[Parts], None]:
+    def change(parts: Parts) -> None:
+        types = bytearray(parts.get("tokenizer.ggml.token_type"))
+        struct.pack_into("<i", types, 16 + 4 * number, kind)
+        parts.put("tokenizer.ggml.token_type", bytes(types))
+
+    return change
+
+
+def change_score(parts: Parts) -> None:
+    scores = bytearray(parts.get("tokenizer.ggml.scores"))
+    struct.pack_into("<f", scores, 16 + 4 * (SIZE - 200), float("nan"))
+    parts.put("tokenizer.ggml.scores", bytes(scores))
+
+
+def tokens_twice(parts: Parts) -> None:
+    parts.put("tokenizer.ggml.tokens", array(STRING, SIZE, text(b"twice") * SIZE))
+
+
+def rename(parts: Parts) -> None:
+    parts.tensors = [(b"dense_2.bias" if name == b"dense_2.weight" else name, p) for name, p in parts.tensors]
+
+
+ARCH = "gemma-embedding."
+GGML = "tokenizer.ggml."
+HUGE = 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (set_fields(magic=b"GGML"), WeightsError, "does not begin with `GGUF`"),
+        (set_fields(version=1), UnsupportedModel, "GGUF version 1; 2 and 3"),
+        (set_fields(version=4), UnsupportedModel, "GGUF version 4; 2 and 3"),
+        (set_fields(version=3 << 24), UnsupportedModel, "big-endian"),
+        (set_fields(tensor_count=HUGE), WeightsError, "18446744073709551615 tensors, more than fit"),
+        (set_fields(value_count=HUGE), WeightsError, "metadata values, more than fit"),
+        (set_fields(value_count=10**4), WeightsError, "the file is damaged"),
+        (set_fields(data=b""), WeightsError, "lies outside the file"),
+        (put("x", struct.pack("<I", 13)), WeightsError, "`x` has the unknown type 13"),
+        (put("x", struct.pack("<IQ", STRING, HUGE)), WeightsError, "letters in a string, more than fit"),
+        (put("x", array(STRING, HUGE, b"")), WeightsError, "array elements, more than fit"),
+        (put("x", array(F32, 2**62, b"")), WeightsError, "array elements, more than fit"),
+        (put("x", array(STRING, 2, text(b"a") + struct.pack("<Q", 2**63))), WeightsError, "more than fit"),
+        (put("x", array(99, 1, bytes(4))), WeightsError, "`x` has the unknown type 99"),
+        (put("x", array(ARRAY, 1, array(U32, 1, bytes(4))[4:])), UnsupportedModel, "`x` is an array of arrays"),
+        (key_twice, WeightsError, "is there twice"),
+        (put("general.alignment", u32(0)), WeightsError, "alignment` is no number from 8"),
+        (put("general.alignment", u32(48)), WeightsError, "no power of two"),
+        (put("general.alignment", u32(2**31)), WeightsError, "alignment` is no number from 8"),
+        (put("general.alignment", struct.pack("<If", F32, 32)), WeightsError, "alignment` is no number from 8"),
+        (put("general.alignment", array(U32, 0, b"")), WeightsError, "alignment` is no number from 8"),
+        (
+            put("general.architecture", struct.pack("<I", STRING) + text(b"llama")),
+            UnsupportedModel,
+            "is `llama`; gemlet",
+        ),
+        (put("general.architecture", u32(1)), UnsupportedModel, "architecture is missing"),
+        (drop("general.architecture"), UnsupportedModel, "architecture is missing"),
+        (set_place("dense_2.weight", offset=HUGE), WeightsError, "lies outside the file"),
+        (set_place("dense_2.weight", offset=2**40), WeightsError, "lies outside the file"),
+        (set_place("dense_2.weight", offset=1), WeightsError, "is not aligned"),
+        (set_place("dense_2.weight", dims=[2**40, 2**40]), WeightsError, "impossible shape"),
+        (set_place("dense_2.weight", dims=[2**62, 3]), WeightsError, "`dense_2.weight` lies outside the file"),
+        (set_place("dense_2.weight", dims=[2**63, 3]), WeightsError, "impossible shape"),
+        (set_place("dense_2.weight", dims=[0, 64]), WeightsError, "impossible shape"),
+        (set_place("dense_2.weight", dims=[33, 64]), WeightsError, "rows of 33, which are no whole blocks"),
+        (set_place("dense_2.weight", dims=[]), WeightsError, "0 dimensions"),
+        (set_place("dense_2.weight", dims=[32] * 5), WeightsError, "5 dimensions"),
+        (set_place("dense_2.weight", dims=[64, 10**6]), WeightsError, "outside the file"),
+        (set_place("dense_2.weight", type=0), WeightsError, "`dense_3.weight` overlaps another"),
+        (set_place("dense_2.weight", type=14), UnsupportedModel, "`dense_2.weight`: Q6_K is not read yet"),
+        (set_place("dense_2.weight", type=4), UnsupportedModel, "number 4 is not read yet"),
+        (set_place("dense_2.weight", type=2**32 - 1), UnsupportedModel, "number 4294967295 is not read"),
+        (overlap, WeightsError, "overlaps another"),
+        (twice, WeightsError, "is there twice"),
+        (rename, UnsupportedModel, "`dense_2.bias` is none of EmbeddingGemma's"),
+        (lambda p: p.drop_tensor("dense_2.weight"), WeightsError, "--sentence-transformers-dense-modules"),
+        (lambda p: p.drop_tensor("dense_3.weight"), WeightsError, "no dense head"),
+        (lambda p: p.drop_tensor("token_embd.weight"), WeightsError, "no tensor `token_embd.weight`"),
+        (drop(ARCH + "block_count"), UnsupportedModel, "block_count` is missing"),
+        (put(ARCH + "block_count", u32(2**32 - 1)), UnsupportedModel, "block_count` is no number"),
+        (put(ARCH + "block_count", u32(0)), UnsupportedModel, "block_count` is no number"),
+        (put(ARCH + "block_count", struct.pack("<Iq", 11, -1)), UnsupportedModel, "block_count` is no number"),
+        (put(ARCH + "block_count", struct.pack("<If", F32, 1.5)), UnsupportedModel, "is not a whole number"),
+        (put(ARCH + "block_count", struct.pack("<If", F32, float("nan"))), UnsupportedModel, "is no number"),
+        (put(ARCH + "block_count", array(U32, 2, bytes(8))), UnsupportedModel, "block_count` is no number"),
+        (put(ARCH + "attention.sliding_window", u32(1024)), UnsupportedModel, "1024; this engine runs 512"),
+        (put(ARCH + "pooling_type", u32(2)), UnsupportedModel, "pooling_type` is 2; this engine runs 1"),
+        (put(ARCH + "attention.value_length", u32(64)), UnsupportedModel, "value_length` is 64"),
+        (put(ARCH + "dense_3_feat_in", u32(64)), UnsupportedModel, "dense_3_feat_in` is 64"),
+        (put(ARCH + "attention.sliding_window_pattern", array(BOOL, 1, b"\1")), UnsupportedModel, "each of 2 layers"),
+        (put(GGML + "model", struct.pack("<I", STRING) + text(b"gpt2")), UnsupportedModel, "is `gpt2`"),
+        (put(GGML + "add_space_prefix", struct.pack("<IB", BOOL, 1)), UnsupportedModel, "add_space_prefix is not"),
+        (drop(GGML + "add_space_prefix"), UnsupportedModel, "add_space_prefix is not false"),
+        (drop(GGML + "tokens"), UnsupportedModel, "tokens` is missing"),
+        (put(GGML + "tokens", array(U32, 1, bytes(4))), UnsupportedModel, "tokens` is of another type"),
+        (put(GGML + "tokens", array(STRING, 1, text(b"a"))), WeightsError, "bos_token_id` is no token"),
+        (put(GGML + "scores", array(F32, 1, bytes(4))), WeightsError, "not equally long"),
+        (put(GGML + "token_type", array(5, 1, bytes(4))), WeightsError, "not equally long"),
+        (put(GGML + "bos_token_id", u32(SIZE)), WeightsError, "bos_token_id` is no token"),
+        (put(GGML + "bos_token_id", u32(20)), WeightsError, "lacks a control piece for bos"),
+        (put(GGML + "eos_token_id", u32(2**32 - 1)), WeightsError, "eos_token_id` is no token"),
+        (put("gemlet.tokens_outside", array(STRING, 1, text(b""))), WeightsError, "is empty"),
+        (put("gemlet.tokens_outside", u32(1)), UnsupportedModel, "is of another type"),
+        (tokens_twice, WeightsError, "is there twice"),
+        (change_score, WeightsError, "has no score"),
+        (change_token(SIZE - 1, 5), UnsupportedModel, "has type 5"),
+        (change_token(SIZE - 1, -1), UnsupportedModel, "has type -1"),
+        (change_token(SIZE - 1, 6), WeightsError, "is a byte, but does not spell one"),
+    ],
+)
+def test_lies(
+    parts: Parts, tmp_path: Path, change: Callable[[Parts], None], error: type[ModelError], message: str
+) -> None:
+    change(parts)
+    with pytest.raises(error, match=message) as caught:
+        read(tmp_path / "lie.gguf", parts.join())
+    assert "\n" not in str(caught.value)
+    assert "lie.gguf" in str(caught.value)
+
+
+def test_every_truncation_of_the_header_is_refused(blob: bytes, parts: Parts, tmp_path: Path) -> None:
+    head = len(blob) - len(parts.data)
+    for keep in [*range(1, 200), *range(200, head, 97), head, len(blob) - 32]:
+        with pytest.raises(ModelError):
+            read(tmp_path / "short.gguf", blob[:keep])
+
+
+def test_flipped_header_bits_are_survived(blob: bytes, parts: Parts, tmp_path: Path) -> None:
+    head = len(blob) - len(parts.data)
+    changed = bytearray(blob)
+    for at in [*range(0, 3000), *range(3000, head, 53)]:
+        for bit in (0, 7):
+            changed[at] ^= 1 << bit
+            try:
+                read(tmp_path / "flip.gguf", changed)  # a flip in a name or a score may do no harm
+            except ModelError as error:
+                assert "\n" not in str(error)
+            changed[at] ^= 1 << bit
+
+
+def test_keys_that_nobody_knows_are_ignored(parts: Parts, tmp_path: Path) -> None:
+    for kind, form in enumerate(["B", "b", "H", "h", "I", "i", "f", "?"]):
+        parts.put(f"other.{kind}", struct.pack("<I" + form, kind, 1))
+    parts.put("other.u64", struct.pack("<IQ", 10, HUGE))
+    parts.put("other.i64", struct.pack("<Iq", 11, -(2**63)))
+    parts.put("other.f64", struct.pack("<Id", 12, 0.1))
+    parts.put("other.text", struct.pack("<I", STRING) + text(b"\xff"))
+    parts.put("other.list", array(STRING, 2, text(b"a") + text(b"")))
+    parts.put("other.empty", array(F32, 0, b""))
+    assert read(tmp_path / "more.gguf", parts.join()).vocab_size == SIZE
+    metadata = _core.Gguf.open(str(tmp_path / "more.gguf")).metadata
+    assert [metadata[f"other.{kind}"] for kind in range(8)] == [1] * 8
+    assert (metadata["other.u64"], metadata["other.i64"], metadata["other.f64"]) == (HUGE, -(2**63), 0.1)
+    assert (metadata["other.text"], metadata["other.list"], metadata["other.empty"]) == ("�", ["a", ""], [])
+
+
+def test_holes_between_tensors_are_allowed(parts: Parts, tmp_path: Path) -> None:
+    for _, place in parts.tensors:
+        place.offset += 64
+    parts.data = bytes(64) + parts.data
+    assert read(tmp_path / "holes.gguf", parts.join()).vocab_size == SIZE

@@ -1,0 +1,234 @@
+"""A written .gguf holds the checkpoint's bits, and reads back as the checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_model import PROMPTS, write_tiny_checkpoint
+from tiny_tokenizer import SIZE, pieces
+
+from gemlet import _core
+from gemlet.checkpoint import read_checkpoint
+from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
+from gemlet.gguf import LAYER_NAMES, WeightType, write_gguf
+
+TEXTS = [
+    "",
+    "a text",
+    " the  query:\n\n\n\t\t search results</b> ",
+    "<unused3><mask>[multimodal]<b>",
+    "<eos><bos>the<start_of_turn>",
+    "日本語かな ком \U0001f44d\U0001f3fd é é \x00 ▁▁ ▁",
+    "aaaaaaaaaaaaaaaaaaaaaaaa haha",
+]
+
+
+@pytest.fixture(scope="module")
+def written(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("gguf")
+    paths = {}
+    for dtype in ("f32", "bf16", "q8_0"):
+        paths[dtype] = folder / f"tiny-{dtype}.gguf"
+        write_gguf(tiny_checkpoint, paths[dtype], dtype=dtype)  # type: ignore[arg-type]
+    return paths
+
+
+def checkpoint_tensors(folder: Path) -> dict[str, tuple[_core.WeightFile, str]]:
+    """Name in the engine → the file and the name in it."""
+    files = [(_core.open_safetensors(file), prefix) for file, prefix in read_checkpoint(folder).weights]
+    return {prefix + name: (file, name) for file, prefix in files for name in file.tensors}
+
+
+def as_f32(file: _core.WeightFile, name: str) -> np.ndarray:
+    shape = file.tensors[name][1]
+    return file.read(name, "F32", 0, shape[0]).view("<f4").reshape(shape)
+
+
+def test_f32_keeps_every_bit(tiny_checkpoint: Path, written: dict[str, Path]) -> None:
+    gguf = _core.Gguf.open(str(written["f32"]))
+    expected = checkpoint_tensors(tiny_checkpoint)
+    assert gguf.tensors.keys() == expected.keys()
+    for name, (file, source) in expected.items():
+        tensor = as_f32(file, source)
+        if tensor.ndim == 1:
+            tensor = tensor + np.float32(1)  # norms hold 1 + w
+        assert np.array_equal(as_f32(gguf, name), tensor), name
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "q8_0"])
+def test_types(written: dict[str, Path], dtype: str) -> None:
+    for name, (found, shape) in _core.Gguf.open(str(written[dtype])).tensors.items():
+        assert found == ("F32" if len(shape) == 1 else dtype.upper()), name
+
+
+def test_config_prompts_and_limits_read_back(tiny_checkpoint: Path, written: dict[str, Path]) -> None:
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    for path in written.values():
+        gguf = _core.Gguf.open(str(path))
+        config = gguf.config()
+        assert config.pop("rms_norm_eps") == np.float32(checkpoint.config["rms_norm_eps"])
+        assert config == {k: v for k, v in checkpoint.config.items() if k != "rms_norm_eps"}
+        assert json.loads(gguf.metadata["gemlet.prompts"]) == PROMPTS
+        assert gguf.metadata["gemlet.max_seq_length"] == 2048
+        assert "tokenizer.ggml.tokens" not in gguf.metadata
+
+
+@pytest.mark.parametrize("parse_control", [False, True])
+def test_the_tokenizer_gives_the_same_ids(tiny_checkpoint: Path, written: dict[str, Path], parse_control: bool) -> None:
+    ours = _core.Gguf.open(str(written["q8_0"])).tokenizer()
+    theirs = _core.Tokenizer.from_json(str(tiny_checkpoint / "tokenizer.json"))
+    for mine, other in zip(ours.encode(TEXTS, parse_control), theirs.encode(TEXTS, parse_control), strict=True):
+        assert np.array_equal(mine, other)
+    assert [ours.id_to_piece(number) for number in range(SIZE)] == pieces()
+    assert (ours.bos, ours.eos) == (2, 1)
+    with pytest.raises(InputError, match="image_soft_token"):
+        ours.encode(["<image_soft_token>"], True)
+
+
+def test_the_published_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: Path) -> None:
+    from gemlet.verify import load_goldens
+
+    theirs = _core.Tokenizer.from_json(str(checkpoint / "tokenizer.json"))
+    rng = np.random.default_rng(0)
+    texts = [golden.prompted for golden in load_goldens()] + TEXTS
+    for _ in range(500):  # 20 pieces in a row that nobody would write, with spaces as spaces and as marks
+        text = "".join(map(theirs.id_to_piece, rng.integers(0, theirs.vocab_size, 20).tolist()))
+        texts += [text, text.replace("▁", " ")]
+    path = tmp_path / "published.gguf"
+    write_gguf(checkpoint, path, source_sha256="")
+    ours = _core.Gguf.open(str(path)).tokenizer()
+    for mine, other in zip(ours.encode(texts, True), theirs.encode(texts, True), strict=True):
+        assert np.array_equal(mine, other)
+
+
+def reference_q8_0(x: np.ndarray) -> np.ndarray:
+    """ggml's rule, by the book, in float32: [n, 32] → [n, 34] uint8."""
+    scale = np.abs(x).max(axis=1, keepdims=True) / np.float32(127)
+    with np.errstate(divide="ignore"):
+        inverse = np.where(scale == 0, np.float32(0), np.float32(1) / scale)
+    scaled = x * inverse
+    whole = np.floor(np.abs(scaled))
+    rounded = np.sign(scaled) * (whole + (np.abs(scaled) - whole >= 0.5))
+    return np.concatenate([scale.astype("<f2").view(np.uint8), rounded.astype(np.int8).view(np.uint8)], axis=1)
+
+
+def test_q8_0_is_ggmls(tiny_checkpoint: Path, written: dict[str, Path]) -> None:
+    gguf = _core.Gguf.open(str(written["q8_0"]))
+    for name, (file, source) in checkpoint_tensors(tiny_checkpoint).items():
+        tensor = as_f32(file, source)
+        if tensor.ndim == 1:
+            continue
+        blocks = reference_q8_0(tensor.reshape(-1, 32))
+        scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
+        values = blocks[:, 2:].copy().view(np.int8).astype(np.float32)
+        assert np.array_equal(as_f32(gguf, name).reshape(-1, 32), scales * values), name
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 6e-6, 1e-8, 0.0, 8e6])
+def test_q8_0_at_every_scale(tmp_path: Path, scale: float) -> None:
+    """Subnormal scales of half precision, zero, halves, and nearly too large numbers; against the rule by the book."""
+    rng = np.random.default_rng(1)
+    x = (rng.uniform(-1, 1, (64, 64)) * scale).astype(np.float32)
+    x[0, :32] = np.linspace(-1, 1, 32, dtype=np.float32) * np.float32(scale)
+    x[1, :] = np.arange(64, dtype=np.float32) / 2 / 31.5 * np.float32(scale)
+    file = one_tensor(tmp_path, x)
+    assert np.array_equal(file.read("w", "Q8_0", 0, 64).reshape(-1, 34), reference_q8_0(x.reshape(-1, 32)))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 8.4e6, 3.4e38])
+def test_what_q8_0_cannot_hold_is_refused(tmp_path: Path, value: float) -> None:
+    x = np.ones((2, 32), np.float32)
+    x[1, 5] = value
+    with pytest.raises(WeightsError, match="holds a number"):
+        one_tensor(tmp_path, x).read("w", "Q8_0", 0, 2)
+
+
+def one_tensor(folder: Path, x: np.ndarray) -> _core.WeightFile:
+    from tiny_model import write_safetensors
+
+    write_safetensors(folder / "one.safetensors", {"w": x}, "F32")
+    return _core.open_safetensors(str(folder / "one.safetensors"))
+
+
+def test_a_part_is_a_part(written: dict[str, Path]) -> None:
+    gguf = _core.Gguf.open(str(written["q8_0"]))
+    whole = gguf.read("embed_tokens.weight", "F32", 0, SIZE)
+    assert np.array_equal(gguf.read("embed_tokens.weight", "F32", 7, 9), whole[7 * 256 : 9 * 256])
+    with pytest.raises(InputError, match="no such rows"):
+        gguf.read("embed_tokens.weight", "F32", 0, SIZE + 1)
+    with pytest.raises(InputError, match="F32, BF16 or Q8_0"):
+        gguf.read("embed_tokens.weight", "F16", 0, 1)
+    with pytest.raises(WeightsError, match="no tensor `x`"):
+        gguf.read("x", "F32", 0, 1)
+
+
+def test_what_the_formats_own_library_reads(written: dict[str, Path]) -> None:
+    reader = pytest.importorskip("gguf").GGUFReader(written["q8_0"])
+    names = {f"blk.{layer}.{name}.weight" for layer in range(2) for name in LAYER_NAMES}
+    names |= {f"{name}.weight" for name in ("token_embd", "output_norm", "dense_2", "dense_3")}
+    assert {tensor.name for tensor in reader.tensors} == names
+    assert reader.get_field("tokenizer.ggml.tokens").contents()[:3] == ["<pad>", "<eos>", "<bos>"]
+    quantize = pytest.importorskip("gguf.quants").quantize
+    stored = next(tensor for tensor in reader.tensors if tensor.name == "dense_2.weight")
+    f32 = pytest.importorskip("gguf").GGUFReader(written["f32"])
+    exact = next(tensor for tensor in f32.tensors if tensor.name == "dense_2.weight")
+    assert np.array_equal(stored.data, quantize(exact.data, stored.tensor_type))
+
+
+def test_bf16_checkpoints_are_read(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path / "bf16", dtype="BF16")
+    path = tmp_path / "tiny.gguf"
+    write_gguf(folder, path, dtype="bf16")
+    gguf = _core.Gguf.open(str(path))
+    for name, (file, source) in checkpoint_tensors(folder).items():
+        tensor = as_f32(file, source)
+        assert np.array_equal(as_f32(gguf, name), tensor + np.float32(1) if tensor.ndim == 1 else tensor), name
+
+
+@pytest.mark.parametrize("dtype", ["q8_0", "f32"])
+def test_progress_ends_at_the_files_size(tiny_checkpoint: Path, tmp_path: Path, dtype: WeightType) -> None:
+    seen: list[tuple[int, int]] = []
+    path = tmp_path / "tiny.gguf"
+    write_gguf(tiny_checkpoint, path, dtype=dtype, progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"dtype": "q4_k"}, InputError, "'q4_k'; possible: q8_0"),
+        ({"path": "out.bin"}, InputError, r"does not end in \.gguf"),
+        ({"path": "missing/out.gguf"}, InputError, "is no folder"),
+    ],
+)
+def test_arguments(
+    tiny_checkpoint: Path, tmp_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    path = tmp_path / arguments.pop("path", "out.gguf")
+    with pytest.raises(error, match=message):
+        write_gguf(tiny_checkpoint, path, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_leaves_the_old_file(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"old")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_gguf(tiny_checkpoint, path, progress=stop)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("", (), {"free": 1000}))
+    with pytest.raises(ModelError, match="not enough disk space"):
+        write_gguf(tiny_checkpoint, path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_scale_that_the_format_cannot_say_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path / "odd", query_pre_attn_scalar=64)
+    with pytest.raises(UnsupportedModel, match="query_pre_attn_scalar is 64"):
+        write_gguf(folder, tmp_path / "odd.gguf")
