@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from gemlet.errors import InputError
 
 
@@ -29,6 +31,8 @@ def read_records(texts: Sequence[str], files: Sequence[str], *, whole: bool, fie
         return (_whole(path) for path in (*texts, *files))
     if not texts and not files:
         files = ("-",)
+        if sys.stdin.isatty():
+            click.echo("gemlet: reading texts from the terminal, one a line; Ctrl-D ends", err=True)
     return _stream(texts, files, field)
 
 
