@@ -20,6 +20,8 @@ class MappedFile {
   Bytes bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
 
+  bool holds(Bytes part) const { return part.data >= bytes_.data && part.data < bytes_.data + bytes_.size; }
+
   // Lets the kernel take back the pages that lie wholly inside `part`; reading them again reads the file.
   void drop_pages(Bytes part) const;
 

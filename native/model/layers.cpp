@@ -58,6 +58,7 @@ class Packer {
       std::vector<float> rows(n * k);
       read_f32(*tensor, 0, n * k, rows.data());
       gemm_.pack(rows.data(), n, k, k, 1, to, k * gemm_.panel);
+      source_.release(tensor->bytes);
     });
   }
 

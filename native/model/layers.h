@@ -1,5 +1,6 @@
 // layers.h - every tensor of the model, with its shape beside it.   (chapter 5: token ids → vectors)
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ namespace gemlet {
 struct Source {
   std::map<std::string, Tensor> tensors;
   bool norms_hold_one = false;
+  std::function<void(Bytes)> release;  // told of bytes that have been packed; called from any thread
 };
 
 enum class Storage { kF32, kBF16 };  // of the packed matrices

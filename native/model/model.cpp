@@ -26,6 +26,10 @@ Source merge(const std::vector<MappedFile>& files, const std::vector<std::pair<s
     }
     for (auto& [name, tensor] : tensors) all.tensors[names[i].second + name] = std::move(tensor);
   }
+  all.release = [&files](Bytes part) {
+    for (const MappedFile& file : files)
+      if (file.holds(part)) file.drop_pages(part);
+  };
   return all;
 }
 
@@ -73,16 +77,7 @@ Model::Model(Config config, const std::vector<std::pair<std::string, std::string
       kernels_(kernels),
       pool_(threads),
       files_(map_all(files)),
-      weights_(pack_weights(config_, merge(files_, files), storage, kernels_, pool_)) {
-  const Bytes table = weights_.embed_tokens.bytes;
-  for (const MappedFile& file : files_) {  // only the table is read again
-    const Bytes all = file.bytes();
-    const bool holds_table = table.data >= all.data && table.data < all.data + all.size;
-    file.drop_pages({all.data, holds_table ? static_cast<size_t>(table.data - all.data) : all.size});
-    if (holds_table)
-      file.drop_pages({table.data + table.size, static_cast<size_t>(all.data + all.size - table.data) - table.size});
-  }
-}
+      weights_(pack_weights(config_, merge(files_, files), storage, kernels_, pool_)) {}
 
 Model::~Model() { delete spare_.load(); }
 
