@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from gemlet import pretrained
 from gemlet.pretrained import wheels
 from gemlet.pretrained.pins import ChunkedArchive, HubRepository, Pin, PinnedCheckpoint
@@ -25,6 +27,14 @@ MIRROR = "open/model"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 CHUNKS = 4
 BIG = 3 << 20
+
+
+def use_empty_caches(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let gemlet's cache and the hub's lie in `folder`, and nothing of the user's settings count."""
+    for variable in ("GEMLET_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("GEMLET_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("HF_HOME", str(folder / "hub-home"))
 
 
 def tiny_files() -> dict[str, bytes]:

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gemlet import Embedder, errors
-from gemlet.cli.main import COMMANDS, EXIT_CODES
+from gemlet.cli.main import COMMANDS, EXIT_CODES, main
 
 TEXTS = ["The red planet.", "", "Größe 😀"]
 
@@ -241,6 +242,21 @@ def test_verify_says_what_is_wrong_with_another_model(tiny_checkpoint: Path) -> 
     assert done.returncode == 1
     assert "this is not EmbeddingGemma-300M" in done.stdout
     assert done.stdout.endswith("FAIL\n")
+
+
+def test_ctrl_c_is_one_line_and_130(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Embedder, "encode", interrupted)
+    monkeypatch.setattr(sys, "argv", ["gemlet", "embed", "--model", str(tiny_checkpoint), "x"])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() puts its own in its place
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.strip() == "gemlet: interrupted"
 
 
 def test_exit_codes_cover_every_error() -> None:

@@ -17,7 +17,19 @@ from pathlib import Path
 
 import fake_places
 import pytest
-from fake_places import CHUNKS, MIRROR, NAME, REVISION, Hub, Lines, archive_of, find_tiny, tiny_files, tiny_pins
+from fake_places import (
+    CHUNKS,
+    MIRROR,
+    NAME,
+    REVISION,
+    Hub,
+    Lines,
+    archive_of,
+    find_tiny,
+    tiny_files,
+    tiny_pins,
+    use_empty_caches,
+)
 
 from gemlet.errors import ModelError, ModelNotFound
 from gemlet.pretrained import store as store_module
@@ -50,10 +62,7 @@ shutil.copy(next(pathlib.Path("{index}").glob(f"*-{{version}}-*")), target)
 
 @pytest.fixture(autouse=True)
 def empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("GEMLET_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("GEMLET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-home"))
+    use_empty_caches(monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_places import MIRROR, NAME, REVISION, Lines, find_tiny, tiny_files, tiny_pins
+from fake_places import MIRROR, NAME, REVISION, Lines, find_tiny, tiny_files, tiny_pins, use_empty_caches
 
 from gemlet import pretrained
 from gemlet.errors import ModelError, ModelNotFound
@@ -36,10 +36,7 @@ TUNED = {
 @pytest.fixture(autouse=True)
 def nothing_reachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty cache, an empty hub cache, a hub that refuses to connect, no package index."""
-    for variable in ("GEMLET_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("GEMLET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-home"))
+    use_empty_caches(monkeypatch, tmp_path)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_places import BIG, MIRROR, NAME, REVISION, Hub, Lines, find_tiny, tiny_files, tiny_pins
+from fake_places import BIG, MIRROR, NAME, REVISION, Hub, Lines, find_tiny, tiny_files, tiny_pins, use_empty_caches
 
 from gemlet import pretrained
 from gemlet.errors import ModelNotFound
@@ -21,10 +21,7 @@ WEIGHTS = f"/{NAME}/resolve/{REVISION}/model.safetensors"
 
 @pytest.fixture(autouse=True)
 def empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("GEMLET_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("GEMLET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-home"))
+    use_empty_caches(monkeypatch, tmp_path)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr("time.sleep", lambda seconds, sleep=time.sleep: sleep(seconds / 100))
 

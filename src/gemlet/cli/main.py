@@ -20,7 +20,9 @@ COMMANDS = {
     "verify": "Check this installation against golden vectors.",
 }
 
-# What a shell sees. The first row that fits wins; 0 is success, 130 Ctrl-C, as everywhere.
+INTERRUPTED = 130  # by Ctrl-C, as everywhere
+
+# What a shell sees. The first row that fits wins.
 EXIT_CODES: list[tuple[type[BaseException], int]] = [(InputError, 2), (MissingExtra, 3), (GemletError, 1), (OSError, 1)]
 
 
@@ -65,7 +67,13 @@ def main() -> None:
     """Run the command line: results on stdout, everything else on stderr, a one-line message for a user's mistake."""
     warnings.showwarning = _show_warning
     try:
-        cli(prog_name="gemlet")
+        sys.exit(cli.main(prog_name="gemlet", standalone_mode=False))
+    except click.Abort:
+        click.echo("gemlet: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our stdout has left: `gemlet embed ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
