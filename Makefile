@@ -8,7 +8,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -
 NATIVE := $(shell find native fuzz -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 CHECKED := src tests tools reference bench examples
 
-.PHONY: demo test lint fix bench goldens fuzz clean
+.PHONY: demo test lint fix bench goldens fuzz sanitize clean
 
 demo: $(VENV)/installed  ## environment, build, weights, the model card's example, verify
 	$(BIN)/gemlet pull
@@ -46,6 +46,19 @@ fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanit
 		$$target -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 \
 			-artifact_prefix=build/fuzz/ fuzz/corpus/$$name || exit 1; \
 	done
+
+# The engine itself under the same sanitizers, on the tiny model.
+RUNTIMES = $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
+sanitize: $(VENV)/tools  ## kernels, model, tokenizer and readers under address and undefined-behaviour sanitizers (gcc)
+	$(BIN)/python -m pip install --quiet nanobind
+	cmake -S . -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGEMLET_SANITIZE=address,undefined \
+		-DPython_EXECUTABLE=$(abspath $(BIN)/python) -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	cmake --build build/sanitize -j
+	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src/gemlet build/sanitized/
+	cp build/sanitize/_core*.so build/sanitized/gemlet/
+	PYTHONPATH=build/sanitized LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest \
+		tests/kernels tests/parity/test_tiny.py tests/invariance tests/unit/test_embedder.py tests/unit/test_model.py \
+		tests/unit/test_tokenizer.py tests/unit/test_gguf.py -k "not real_model"
 
 clean:
 	rm -rf $(VENV) build dist
