@@ -32,15 +32,16 @@ fix: $(VENV)/tools  ## let the tools put style right
 bench: $(VENV)/installed  ## whole-process times and memory on this machine
 	$(BIN)/python bench/embed.py
 
-goldens:  ## make src/gemlet/goldens anew; needs torch and sentence-transformers in $(PYTHON)
-	$(PYTHON) tools/make_goldens.py
+goldens:  ## make src/gemlet/goldens anew from the checkpoint in CHECKPOINT; $(PYTHON) needs torch, sentence-transformers
+	$(PYTHON) tools/make_goldens.py $(CHECKPOINT)
 
 # One libFuzzer target for each parser of foreign bytes; needs clang.
 FUZZ_SECONDS ?= 300
 fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanitizers, FUZZ_SECONDS each
-	cmake -S . -B build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=$${CXX:-clang++} \
+	$(BIN)/python -m pip install --quiet cmake
+	$(BIN)/cmake -S . -B build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=$${CXX:-clang++} \
 		-DGEMLET_PYTHON=OFF -DGEMLET_FUZZ=ON -DGEMLET_SANITIZE=address,undefined
-	cmake --build build/fuzz -j
+	$(BIN)/cmake --build build/fuzz -j
 	for target in build/fuzz/fuzz_*; do \
 		name=$${target##*fuzz_}; mkdir -p fuzz/corpus/$$name; \
 		$$target -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 \
@@ -50,10 +51,10 @@ fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanit
 # The engine itself under the same sanitizers, on the tiny model.
 RUNTIMES = $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
 sanitize: $(VENV)/tools  ## kernels, model, tokenizer and readers under address and undefined-behaviour sanitizers (gcc)
-	$(BIN)/python -m pip install --quiet nanobind
-	cmake -S . -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGEMLET_SANITIZE=address,undefined \
+	$(BIN)/python -m pip install --quiet cmake nanobind
+	$(BIN)/cmake -S . -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGEMLET_SANITIZE=address,undefined \
 		-DPython_EXECUTABLE=$(abspath $(BIN)/python) -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
-	cmake --build build/sanitize -j
+	$(BIN)/cmake --build build/sanitize -j
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src/gemlet build/sanitized/
 	cp build/sanitize/_core*.so build/sanitized/gemlet/
 	PYTHONPATH=build/sanitized LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest \
