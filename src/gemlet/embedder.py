@@ -98,12 +98,13 @@ class Embedder:
 
         Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument.
         """
-        with Terminal() as progress:
-            checkpoint = read_checkpoint(find(name_or_path, offline=offline, progress=progress))
-        self.quantization, storage = _quantization(quantization, checkpoint)
         self.truncation = _one_of("truncation", truncation, Truncation)
         self.control_tokens = _one_of("control_tokens", control_tokens, ControlTokens)
         self.token_budget = _positive("token_budget", token_budget)
+        threads = _positive("threads", _cores() if threads is None else threads)
+        with Terminal() as progress:
+            checkpoint = read_checkpoint(find(name_or_path, offline=offline, progress=progress))
+        self.quantization, storage = _quantization(quantization, checkpoint)
         self.max_seq_length = checkpoint.max_seq_length
         if max_seq_length is not None:
             self.max_seq_length = min(_positive("max_seq_length", max_seq_length, least=8), self.max_seq_length)
@@ -111,7 +112,6 @@ class Embedder:
         self.truncate_dim = vectors.check_dim(truncate_dim, self._full_dim)
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
         self._tokenizer = checkpoint.tokenizer
-        threads = _positive("threads", _cores() if threads is None else threads)
         self._model = _core.Model(checkpoint.config, checkpoint.weights, storage, threads)
 
     def encode(
