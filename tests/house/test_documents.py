@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_example_prints_what_it_says(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example = re.search(r"```python\n(.*?)```", README, re.S)[1]  # type: ignore[index]
+    example = re.search(r"```python\n(.*?)```", README, re.S)[1]
     code = example.replace('"google/embeddinggemma-300m"', repr(str(checkpoint)))
     assert code != example
     exec(compile(code, "README.md", "exec"), {})

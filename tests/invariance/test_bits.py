@@ -36,9 +36,9 @@ def check(embedder: Embedder, texts: list[str], others: list[Embedder]) -> None:
 
 @pytest.mark.parametrize("quantization", ["f32", "bf16"])
 def test_tiny(tiny_checkpoint: Path, quantization: str) -> None:
-    base = Embedder(tiny_checkpoint, quantization=quantization, threads=1)  # type: ignore[arg-type]
+    base = Embedder(tiny_checkpoint, quantization=quantization, threads=1)
     others = [
-        Embedder(tiny_checkpoint, quantization=quantization, threads=threads, token_budget=budget)  # type: ignore[arg-type]
+        Embedder(tiny_checkpoint, quantization=quantization, threads=threads, token_budget=budget)
         for threads, budget in [(1, 64), (2, 2048), (3, 1), (5, 100_000)]
     ]
     check(base, texts_of(LENGTHS), others)

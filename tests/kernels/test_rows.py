@@ -79,6 +79,16 @@ def test_softmax_of_extremes(isa: str) -> None:
     assert np.allclose(got[2::4], 1 / 8, atol=ULP)
 
 
+def test_the_exponential_is_within_2_ulp(isa: str) -> None:
+    """Seen through softmax: a score's share divided by the top's is e^score, but for the rounding of both shares."""
+    for low in np.arange(-80, 0, 0.5):
+        x = np.concatenate([[0], np.linspace(low, low + 0.5, 1023)]).astype(np.float32)
+        share = kernels.softmax(isa, x, 0, len(x)).astype(np.float64)
+        normal = share > 1e-36  # subnormal shares have fewer bits
+        error = share / share[0] / np.exp(x.astype(np.float64)) - 1
+        assert np.abs(error[normal]).max() <= (2 + 1) * ULP
+
+
 def test_nan_is_not_hidden(isa: str) -> None:
     x = rows(32)[0]
     x[3] = np.nan

@@ -85,11 +85,11 @@ def test_normalize_embeddings_off_gives_the_head_as_it_is(tiny: Embedder) -> Non
 def test_precision_and_dimension_are_checked_before_work(tiny: Embedder) -> None:
     assert tiny.encode(["x"], precision="ubinary").shape == (1, 8)
     with pytest.raises(InputError, match="float16"):
-        tiny.encode("x", precision="float16")  # type: ignore[arg-type]
+        tiny.encode("x", precision="float16")
     with pytest.raises(InvalidDimension):
         tiny.encode("x", truncate_dim=100)
     with pytest.raises(InputError, match="hidden"):
-        tiny.encode("x", output_value="hidden")  # type: ignore[arg-type]
+        tiny.encode("x", output_value="hidden")
 
 
 def test_right_warns_once_and_says_what_was_lost(tiny: Embedder) -> None:
@@ -203,7 +203,7 @@ def test_a_file_says_how_it_is_stored(tiny_checkpoint: Path, tiny: Embedder, tmp
     texts = ["a text", "another one", ""]
     for dtype in ("f32", "bf16", "q8_0"):
         file = tmp_path / f"{dtype}.gguf"
-        write_gguf(tiny_checkpoint, file, dtype=dtype)  # type: ignore[arg-type]
+        write_gguf(tiny_checkpoint, file, dtype=dtype)
         embedder = Embedder(file)
         assert embedder.quantization == dtype
         assert embedder.prompts == tiny.prompts

@@ -31,7 +31,7 @@ def written(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     paths = {}
     for dtype in ("f32", "bf16", "q8_0"):
         paths[dtype] = folder / f"tiny-{dtype}.gguf"
-        write_gguf(tiny_checkpoint, paths[dtype], dtype=dtype)  # type: ignore[arg-type]
+        write_gguf(tiny_checkpoint, paths[dtype], dtype=dtype)
     return paths
 
 

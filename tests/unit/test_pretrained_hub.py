@@ -205,7 +205,7 @@ def test_another_repository_goes_to_the_hubs_own_cache(hub: Hub, monkeypatch: py
 
     def snapshot_download(name: str, **options: object) -> str:
         wanted.update(options, name=name)
-        return os.fspath(options["cache_dir"])  # type: ignore[arg-type]
+        return os.fspath(options["cache_dir"])
 
     monkeypatch.setattr(library, "snapshot_download", snapshot_download)
     hub.repositories["owner/tuned"] = {"config.json": b"{}"}

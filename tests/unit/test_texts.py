@@ -45,7 +45,7 @@ def test_one_text_or_many() -> None:
 )
 def test_refusals_name_the_row(texts: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        as_texts(texts)  # type: ignore[arg-type]
+        as_texts(texts)
 
 
 def test_surrogates() -> None:

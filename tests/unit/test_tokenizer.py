@@ -170,7 +170,7 @@ def test_a_lone_surrogate_and_a_wrong_type_are_refused(tokenizer: Tokenizer) -> 
     with pytest.raises(UnicodeEncodeError):
         tokenizer.encode(["\ud800"], False)
     with pytest.raises(TypeError):
-        tokenizer.encode([b"bytes"], False)  # type: ignore[list-item]
+        tokenizer.encode([b"bytes"], False)
 
 
 def test_threads_share_one_tokenizer(tokenizer: Tokenizer) -> None:

@@ -13,7 +13,7 @@ def test_dimensions_that_were_trained() -> None:
     assert [check_dim(d, 768) for d in (None, 768, 512, 256, 128)] == [768, 768, 512, 256, 128]
     for wrong in (0, -1, 100, 769, "256"):
         with pytest.raises(InvalidDimension, match="768, 512, 256, 128"):
-            check_dim(wrong, 768)  # type: ignore[arg-type]
+            check_dim(wrong, 768)
 
 
 def test_normalize_gives_unit_rows_and_leaves_zero() -> None:
@@ -23,9 +23,9 @@ def test_normalize_gives_unit_rows_and_leaves_zero() -> None:
 
 @pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
 def test_a_row_is_quantised_by_itself(precision: str) -> None:
-    together = quantize(VECTORS, precision)  # type: ignore[arg-type]
+    together = quantize(VECTORS, precision)
     for i in (0, 7):
-        assert np.array_equal(quantize(VECTORS[i : i + 1], precision)[0], together[i])  # type: ignore[arg-type]
+        assert np.array_equal(quantize(VECTORS[i : i + 1], precision)[0], together[i])
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_a_row_is_quantised_by_itself(precision: str) -> None:
      ("binary", np.int8, 96, 0.75), ("ubinary", np.uint8, 96, 0.75)],
 )  # fmt: skip
 def test_precisions_keep_direction(precision: str, dtype: type, width: int, least: float) -> None:
-    stored = quantize(VECTORS, precision)  # type: ignore[arg-type]
+    stored = quantize(VECTORS, precision)
     assert stored.dtype == dtype
     assert stored.shape == (20, width)
-    back = normalize(widen(stored, precision))  # type: ignore[arg-type]
+    back = normalize(widen(stored, precision))
     assert (np.einsum("ij,ij->i", back, VECTORS) >= least - 1e-6).all()
 
 
@@ -67,8 +67,8 @@ def test_similarity_is_the_cosine() -> None:
 def test_similarity_of_stored_vectors() -> None:
     exact = similarity(VECTORS, VECTORS)
     for precision, bound in (("int8", 0.01), ("uint8", 0.01), ("ubinary", 0.2), ("binary", 0.2)):
-        stored = quantize(VECTORS, precision)  # type: ignore[arg-type]
-        assert np.abs(similarity(stored, stored, precision) - exact).max() < bound  # type: ignore[arg-type]
+        stored = quantize(VECTORS, precision)
+        assert np.abs(similarity(stored, stored, precision) - exact).max() < bound
 
 
 def test_vectors_that_do_not_fit_together() -> None:
@@ -77,4 +77,4 @@ def test_vectors_that_do_not_fit_together() -> None:
     with pytest.raises(InputError, match="20 and 3"):
         similarity_pairwise(VECTORS, VECTORS[:3])
     with pytest.raises(InputError, match="float16"):
-        quantize(VECTORS, "float16")  # type: ignore[arg-type]
+        quantize(VECTORS, "float16")
