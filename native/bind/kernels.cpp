@@ -55,14 +55,15 @@ Array<float> rope(const std::string& isa, const Row& x, const Row& cos, const Ro
 Array<float> softmax(const std::string& isa, const Row& x, size_t begin, size_t end) {
   expect(x.shape(0) % 16 == 0 && begin < end && end <= x.shape(0));
   auto y = copy(x);
-  table(isa).softmax(y.data(), begin, end, x.shape(0));
+  const float scale = table(isa).softmax(y.data(), begin, end, x.shape(0));
+  table(isa).scale(y.data(), scale, x.shape(0));
   return y;
 }
 
 Array<float> gelu_tanh_mul(const std::string& isa, const Row& gate, const Row& up) {
   expect(gate.shape(0) % 16 == 0 && up.shape(0) == gate.shape(0));
-  auto y = copy(gate);
-  table(isa).gelu_tanh_mul(y.data(), up.data(), gate.shape(0));
+  auto y = new_array<float>({gate.shape(0)});
+  table(isa).gelu_tanh_mul(gate.data(), up.data(), gate.shape(0), y.data());
   return y;
 }
 
@@ -73,14 +74,44 @@ Array<float> mean_rows(const std::string& isa, const Matrix& x) {
   return y;
 }
 
-Array<float> gemm(const std::string& isa, const Matrix& x, const Matrix& w, bool bf16) {
+const Gemm& gemm_of(const std::string& isa, const std::string& type) {
+  const Kernels& kernels = table(isa);
+  if (type == "f32") return kernels.f32;
+  if (type == "bf16") return kernels.bf16;
+  if (type == "int8") return kernels.int8;
+  throw Error(Code::kInput, "no matrix product has the type `" + type + "`");
+}
+
+Buffer<uint8_t> prepared_rows(const Gemm& gemm, const Matrix& x) {
+  const size_t k = x.shape(1), stride = gemm.row_bytes(k);
+  Buffer<uint8_t> rows(x.shape(0) * stride);
+  for (size_t r = 0; r < x.shape(0); ++r) gemm.prepare(x.data() + r * k, k, rows.data() + r * stride);
+  return rows;
+}
+
+// x: [rows, k], w: [n, k].
+Array<float> gemm(const std::string& isa, const std::string& type, const Matrix& x, const Matrix& w) {
   const size_t rows = x.shape(0), k = x.shape(1), n = w.shape(0);
-  expect(n % kWidthUnit == 0 && w.shape(1) == k);
-  const Gemm& gemm = bf16 ? table(isa).gemm_bf16 : table(isa).gemm_f32;
-  Buffer<uint8_t> packed(n * k * gemm.bytes);
-  gemm.pack(w.data(), n, k, k, 1, packed.data(), k * gemm.panel);
+  expect(n % kPanel == 0 && w.shape(1) == k && k % 32 == 0 && k <= kMaxWidth);
+  const Gemm& gemm = gemm_of(isa, type);
+  const size_t panel = gemm.panel_bytes(k);
+  Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);
+  gemm.pack(w.data(), n, k, k, packed.data(), panel);
   auto y = new_array<float>({rows, n});
-  gemm.multiply(x.data(), rows, k, packed.data(), n / gemm.panel, k, k * gemm.panel, y.data(), n);
+  gemm.multiply(prepared.data(), rows, gemm.row_bytes(k), packed.data(), n / kPanel, k, panel, y.data(), n);
+  return y;
+}
+
+// x: [rows, k], columns: [m, n], the first m of k; the rest of x is zero. As attention multiplies with values.
+Array<float> gemm_columns(const std::string& isa, const std::string& type, const Matrix& x, const Matrix& columns) {
+  const size_t rows = x.shape(0), k = x.shape(1), m = columns.shape(0), n = columns.shape(1);
+  const Gemm& gemm = gemm_of(isa, type);
+  expect(gemm.pack_columns && n % kPanel == 0 && k % 32 == 0 && m <= k);
+  const size_t panel = gemm.panel_bytes(k);
+  Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);
+  gemm.pack_columns(columns.data(), n, m, n, packed.data(), panel);
+  auto y = new_array<float>({rows, n});
+  gemm.multiply(prepared.data(), rows, gemm.row_bytes(k), packed.data(), n / kPanel, m, panel, y.data(), n);
   return y;
 }
 
@@ -95,6 +126,7 @@ void bind_kernels(nb::module_& m) {
   k.def("gelu_tanh_mul", gelu_tanh_mul);
   k.def("mean_rows", mean_rows);
   k.def("gemm", gemm);
+  k.def("gemm_columns", gemm_columns);
 }
 
 }  // namespace gemlet

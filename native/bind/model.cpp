@@ -44,7 +44,8 @@ Config to_config(const nb::dict& d) {
 Storage to_storage(const std::string& name) {
   if (name == "f32") return Storage::kF32;
   if (name == "bf16") return Storage::kBF16;
-  throw Error(Code::kInput, "quantization is `" + name + "`; `f32` and `bf16` exist");
+  if (name == "int8") return Storage::kInt8;
+  throw Error(Code::kInput, "storage is `" + name + "`; `f32`, `bf16` and `int8` exist");
 }
 
 const Kernels& to_kernels(const std::string& isa) {
@@ -96,7 +97,7 @@ Array<float> hidden_states(const Model& model, const Ids& ids, const Ids& cu_seq
 
 void bind_model(nb::module_& m) {
   nb::class_<Model>(m, "Model")
-      .def("__init__", construct, nb::arg("config"), nb::arg("files"), nb::arg("quantization"), nb::arg("threads"),
+      .def("__init__", construct, nb::arg("config"), nb::arg("files"), nb::arg("storage"), nb::arg("threads"),
            nb::arg("isa") = "")
       .def_prop_ro("threads", &Model::threads)
       .def_prop_ro("isa", [](const Model& model) { return std::string(model.kernels().name); })

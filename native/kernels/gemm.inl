@@ -1,81 +1,255 @@
-// gemm.inl - the packed matrix product, once for all ISAs and stored weight types.   (chapter 2)
+// gemm.inl - the packed matrix product, once for all ISAs and number types.   (chapter 2)
 //
-// Included by each ISA file inside its own namespace, after V, kTileRows and kTileVectors. A register tile is
-// kTileRows rows x kTileVectors vectors of outputs; a panel is as wide as the tile.
+// Included by each ISA file inside its own namespace, behind V (16 lanes of f32), I (16 lanes of int32), U (16 units of
+// 4 bytes), the products dot_f32, dot_bf16 and dot_int8, and the sizes of the register tiles.
 
-constexpr size_t kPanel = kTileVectors * V::kLanes;
-static_assert(kWidthUnit % kPanel == 0);
+#define GEMLET_INLINE __attribute__((always_inline)) inline
+#define GEMLET_LAMBDA __attribute__((always_inline))
 
-static void put(float* to, float value) { *to = value; }
+constexpr size_t kUnitBytes = 4;
+constexpr size_t kStepBytes = kPanel * kUnitBytes;
+constexpr size_t kVectorBytes = V::kLanes * kUnitBytes;
+constexpr size_t kPanelVectors = kPanel / V::kLanes;
+static_assert(kPanelVectors % kTileVectors == 0);
 
-// bf16, rounded to nearest, ties to even.
-static void put(uint16_t* to, float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  *to = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
+static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
-template <typename Stored>
-static void pack(const float* w, size_t n, size_t k, size_t stride_n, size_t stride_k, void* packed,
-                 size_t stride_panel) {
-  for (size_t first = 0; first < n; first += kPanel) {
-    Stored* panel = static_cast<Stored*>(packed) + first / kPanel * stride_panel;
-    const size_t live = n - first < kPanel ? n - first : kPanel;
-    for (size_t j = 0; j < k; ++j) {
-      const float* column = w + first * stride_n + j * stride_k;
-      for (size_t i = 0; i < live; ++i) put(panel + j * kPanel + i, column[i * stride_n]);
-      for (size_t i = live; i < kPanel; ++i) panel[j * kPanel + i] = 0;
-    }
+// kCount registers. An array would be indexed by a loop's variable, and GCC unrolls such loops after it has decided
+// that the array lives in memory: the accumulators would be stored and loaded at every step.
+template <typename R, size_t kCount>
+struct Registers {
+  Registers<R, kCount - 1> before;
+  R last;
+
+  template <typename F>
+  GEMLET_INLINE void each(F f) {
+    before.each(f);
+    f(kCount - 1, last);
+  }
+};
+template <typename R>
+struct Registers<R, 0> {
+  template <typename F>
+  GEMLET_INLINE void each(F) {}
+};
+
+// acc[row, vector] += the product of `steps` steps. x, w: at the first step.
+template <auto kDot, size_t kRows, typename Acc>
+GEMLET_INLINE void accumulate(Registers<Acc, kRows * kTileVectors>& acc, const uint8_t* x, size_t stride_x,
+                              const uint8_t* w, size_t steps) {
+  for (size_t s = 0; s < steps; ++s, x += kUnitBytes, w += kStepBytes) {
+    U weights[kTileVectors];
+    for (size_t v = 0; v < kTileVectors; ++v) weights[v] = U::load(w + v * kVectorBytes);
+    acc.each([&](size_t i, Acc& a) GEMLET_LAMBDA {
+      a = kDot(a, weights[i % kTileVectors], U::broadcast(x + i / kTileVectors * stride_x));
+    });
   }
 }
 
-template <typename Stored, size_t kRows>
-static void multiply_tile(const float* x, size_t ldx, const Stored* panel, size_t k, float* y, size_t ldy) {
-  V acc[kRows][kTileVectors];
-  for (size_t r = 0; r < kRows; ++r)
-    for (size_t v = 0; v < kTileVectors; ++v) acc[r][v] = V::zero();
-  for (size_t j = 0; j < k; ++j) {
-    V w[kTileVectors];
-    for (size_t v = 0; v < kTileVectors; ++v) w[v] = V::load(panel + j * kPanel + v * V::kLanes);
-    for (size_t r = 0; r < kRows; ++r) {
-      const V a = V::broadcast(x[r * ldx + j]);
-      for (size_t v = 0; v < kTileVectors; ++v) acc[r][v] = multiply_add(a, w[v], acc[r][v]);
-    }
-  }
-  for (size_t r = 0; r < kRows; ++r)
-    for (size_t v = 0; v < kTileVectors; ++v) acc[r][v].store(y + r * ldy + v * V::kLanes);
-}
+// f32 and bf16: one sum over all of k. kNumbers: of one unit.
+template <auto kDot, size_t kNumbers, size_t kMaxRows>
+struct FloatTile {
+  static constexpr size_t kTileRows = kMaxRows;
 
-// The last, smaller tile: one instance for each number of rows left.
-template <typename Stored, size_t kRows>
-static void multiply_rest(size_t rows, const float* x, size_t ldx, const Stored* panel, size_t k, float* y,
-                          size_t ldy) {
+  template <size_t kRows>
+  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+    Registers<V, kRows * kTileVectors> acc;
+    acc.each([](size_t, V& a) GEMLET_LAMBDA { a = V::zero(); });
+    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers);
+    acc.each([&](size_t i, V& a) GEMLET_LAMBDA { a.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
+  }
+};
+
+// The rows that are computed together differ by one at most. One instance for each number of rows.
+template <typename Tile, size_t kRows>
+static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return multiply_tile<Stored, kRows>(x, ldx, panel, k, y, ldy);
-    multiply_rest<Stored, kRows - 1>(rows, x, ldx, panel, k, y, ldy);
+    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, y, ldy);
+    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, y, ldy);
   }
 }
 
-template <typename Stored>
-static void multiply(const float* x, size_t rows, size_t ldx, const void* packed, size_t panels, size_t k,
+template <typename Tile>
+static void multiply(const void* x, size_t rows, size_t stride_x, const void* packed, size_t panels, size_t k,
                      size_t stride_panel, float* y, size_t ldy) {
+  const size_t tiles = (rows + Tile::kTileRows - 1) / Tile::kTileRows;
   for (size_t p = 0; p < panels; ++p) {
-    const Stored* panel = static_cast<const Stored*>(packed) + p * stride_panel;
-    size_t r = 0;
-    for (; r + kTileRows <= rows; r += kTileRows)
-      multiply_tile<Stored, kTileRows>(x + r * ldx, ldx, panel, k, y + r * ldy + p * kPanel, ldy);
-    multiply_rest<Stored, kTileRows - 1>(rows - r, x + r * ldx, ldx, panel, k, y + r * ldy + p * kPanel, ldy);
+    for (size_t v = 0; v < kPanelVectors; v += kTileVectors) {
+      const uint8_t* w = static_cast<const uint8_t*>(packed) + p * stride_panel + v * kVectorBytes;
+      float* column = y + p * kPanel + v * V::kLanes;
+      for (size_t t = 0, r = 0; t < tiles; ++t) {
+        const size_t count = rows / tiles + (t < rows % tiles);
+        run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k,
+                                        column + r * ldy, ldy);
+        r += count;
+      }
+    }
   }
 }
 
-template <typename Stored>
-constexpr Gemm gemm() {
-  return {kPanel, kTileRows, sizeof(Stored), pack<Stored>, multiply<Stored>};
+// f32.
+
+static size_t f32_row_bytes(size_t k) { return round_up(k * sizeof(float), 64); }
+static size_t f32_panel_bytes(size_t k) { return k * kStepBytes; }
+
+static void f32_prepare(const float* x, size_t k, void* row) { __builtin_memcpy(row, x, k * sizeof(float)); }
+
+static void f32_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+  for (size_t i = 0; i < round_up(n, kPanel); ++i) {
+    auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(packed) + i / kPanel * stride_panel) + i % kPanel;
+    for (size_t j = 0; j < k; ++j) to[j * kPanel] = i < n ? w[i * ld + j] : 0;
+  }
 }
 
-#define GEMLET_TABLE(name, rank, supported)                                                                       \
-  extern const Kernels table;                                                                                     \
-  const Kernels table {                                                                                           \
-    name, rank, supported, gemm<float>(), gemm<uint16_t>(), rms_norm, add_rms_norm, rope, softmax, gelu_tanh_mul, \
-        scale, mean_rows                                                                                          \
+static void f32_pack_columns(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+  for (size_t p = 0; p < n / kPanel; ++p) {
+    uint8_t* panel = static_cast<uint8_t*>(packed) + p * stride_panel;
+    for (size_t j = 0; j < k; ++j) __builtin_memcpy(panel + j * kStepBytes, w + j * ld + p * kPanel, kStepBytes);
+  }
+}
+
+// bf16. Numbers under 2^-50 become 0: products are then at least 2^-100 or 0 and sums multiples of 2^-114, so that
+// nothing is ever subnormal, which some CPUs' bf16 instructions would take for 0.
+
+static size_t bf16_row_bytes(size_t k) { return round_up(k * sizeof(uint16_t), 64); }
+static size_t bf16_panel_bytes(size_t k) { return (k + 1) / 2 * kStepBytes; }
+
+static void bf16_prepare(const float* x, size_t k, void* row) {
+  auto* to = static_cast<uint16_t*>(row);
+  for (size_t j = 0; j < k; j += V::kLanes) store_bf16(V::load(x + j), to + j);
+}
+
+static void bf16_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+  alignas(64) uint16_t row[kMaxWidth];
+  for (size_t i = 0; i < round_up(n, kPanel); ++i) {
+    if (i < n) {
+      bf16_prepare(w + i * ld, k, row);
+    } else {
+      __builtin_memset(row, 0, sizeof row);
+    }
+    uint8_t* to = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel + i % kPanel * kUnitBytes;
+    for (size_t j = 0; j < k; j += 2) __builtin_memcpy(to + j / 2 * kStepBytes, row + j, kUnitBytes);
+  }
+}
+
+static void bf16_pack_columns(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+  for (size_t j = 0; j < k; j += 2) {
+    for (size_t i = 0; i < n; i += V::kLanes) {
+      const V even = V::load(w + j * ld + i), odd = j + 1 < k ? V::load(w + (j + 1) * ld + i) : V::zero();
+      uint8_t* panel = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
+      pair_bf16(even, odd).store(panel + j / 2 * kStepBytes + i % kPanel * kUnitBytes);
+    }
+  }
+}
+
+// int8. A row is cut into groups of 128 (the last may be shorter), each with a scale of its own. Before it is rounded,
+// every block of 32 is multiplied by the Hadamard matrix of +1 and -1, which spreads a few large numbers over all 32
+// and cancels in the product: (H x) . (H w) = 32 x . w.
+
+constexpr size_t kGroup = 128;
+constexpr size_t kRotated = 32;
+static_assert(kWidthUnit % kRotated == 0 && kGroup % kRotated == 0);
+
+static size_t groups_of(size_t k) { return (k + kGroup - 1) / kGroup; }
+
+// What follows the k bytes of a prepared row, for each group.
+struct GroupOfRow {
+  float scale;
+  int32_t start;  // of the sum: -kWeightBias * the sum of the group's numbers
+};
+
+static size_t int8_row_bytes(size_t k) { return round_up(k + groups_of(k) * sizeof(GroupOfRow), 64); }
+
+// For each group [32] f32 scales, then its steps.
+constexpr size_t kScaleBytes = kPanel * sizeof(float);
+static size_t int8_panel_bytes(size_t k) { return groups_of(k) * kScaleBytes + k * kPanel; }
+
+GEMLET_INLINE V rotate_vector(V v) { return butterfly<1>(butterfly<2>(butterfly<4>(butterfly<8>(v)))); }
+
+// out: [n] bytes. A NaN or an infinity makes the scale one.
+static GroupOfRow rotate_and_round(const float* x, size_t n, uint8_t* out) {
+  alignas(64) float rotated[kGroup];
+  V largest = V::zero();
+  for (size_t j = 0; j < n; j += kRotated) {
+    const V a = V::load(x + j), b = V::load(x + j + V::kLanes);
+    const V low = rotate_vector(add(a, b)), high = rotate_vector(sub(a, b));
+    low.store(rotated + j);
+    high.store(rotated + j + V::kLanes);
+    largest = max_magnitude(max_magnitude(largest, low), high);
+  }
+  const float top = highest_magnitude(largest);
+  const V inverse = V::broadcast(top > 0 ? 127.0f / top : 0.0f);
+  const V magic = V::broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, which is the lowest byte
+  V total = V::zero();
+  for (size_t j = 0; j < n; j += V::kLanes) {
+    const V rounded = add(mul(V::load(rotated + j), inverse), magic);
+    store_lowest_bytes(rounded, out + j);
+    total = add(total, sub(rounded, magic));
+  }
+  const float whole = sum(total);  // at most 128 * 127, or NaN
+  return {top / 127.0f, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+}
+
+static void int8_prepare(const float* x, size_t k, void* row) {
+  auto* numbers = static_cast<uint8_t*>(row);
+  auto* groups = reinterpret_cast<GroupOfRow*>(numbers + k);
+  for (size_t j = 0; j < k; j += kGroup)
+    groups[j / kGroup] = rotate_and_round(x + j, k - j < kGroup ? k - j : kGroup, numbers + j);
+}
+
+static void int8_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+  uint8_t numbers[kGroup];
+  for (size_t i = 0; i < n; ++i) {
+    uint8_t* group = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
+    for (size_t j = 0; j < k; j += kGroup) {
+      const size_t count = k - j < kGroup ? k - j : kGroup;
+      const float scale = rotate_and_round(w + i * ld + j, count, numbers).scale / kRotated;
+      __builtin_memcpy(group + i % kPanel * sizeof scale, &scale, sizeof scale);
+      uint8_t* to = group + kScaleBytes + i % kPanel * kUnitBytes;
+      for (size_t b = 0; b < count; ++b)
+        to[b / kUnitBytes * kStepBytes + b % kUnitBytes] = static_cast<uint8_t>(numbers[b] + kWeightBias);
+      group += kScaleBytes + count * kPanel;
+    }
+  }
+}
+
+template <size_t kMaxRows>
+struct Int8Tile {
+  static constexpr size_t kTileRows = kMaxRows;
+
+  template <size_t kRows>
+  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+    const uint8_t* groups = x + k;
+    for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
+      const size_t count = k - j < kGroup ? k - j : kGroup;
+      const auto group_of = [&](size_t i) GEMLET_LAMBDA {
+        return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * stride_x);
+      };
+      Registers<I, kRows * kTileVectors> acc;
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
+      accumulate<dot_int8, kRows>(acc, x + j, stride_x, w + kScaleBytes, count / kUnitBytes);
+      V scales[kTileVectors];
+      for (size_t v = 0; v < kTileVectors; ++v)
+        scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
+        float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
+        const V part = mul(mul(to_float(a), V::broadcast(group_of(i)->scale)), scales[i % kTileVectors]);
+        (j == 0 ? part : add(V::load(to), part)).store(to);
+      });
+      w += kScaleBytes + count * kPanel;
+    }
+  }
+};
+
+constexpr Gemm kF32 = {f32_row_bytes, f32_panel_bytes,  f32_prepare,
+                       f32_pack,      f32_pack_columns, multiply<FloatTile<dot_f32, 1, kF32Rows>>};
+constexpr Gemm kBF16 = {bf16_row_bytes, bf16_panel_bytes,  bf16_prepare,
+                        bf16_pack,      bf16_pack_columns, multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
+constexpr Gemm kInt8 = {int8_row_bytes, int8_panel_bytes, int8_prepare,
+                        int8_pack,      nullptr,          multiply<Int8Tile<kInt8Rows>>};
+
+#define GEMLET_TABLE(name, rank, supported)                                                                           \
+  extern const Kernels table;                                                                                         \
+  const Kernels table {                                                                                               \
+    name, rank, supported, kF32, kBF16, kInt8, rms_norm, add_rms_norm, rope, softmax, gelu_tanh_mul, scale, mean_rows \
   }

@@ -12,21 +12,33 @@ namespace gemlet {
 
 // Every width that the kernels see (hidden, intermediate, head) is a multiple of this; so is a panel's start.
 constexpr size_t kWidthUnit = 32;
+constexpr size_t kPanel = kWidthUnit;  // outputs that lie side by side in a packed matrix
+constexpr size_t kMaxWidth = 4096;     // of a row of w
 
-// A matrix product y[rows, n] = x[rows, k] * w[n, k]^T over weights packed for one ISA in one storage type.
-// Packed: panels of `panel` outputs, each [k][panel]. Each output is one chain of f32 fused (portable: separate)
-// multiply-adds over ascending k, so it depends on its own row alone, never on `rows`.
+// bf16 numbers under this become 0. Products are then 0 or at least 2^-100 and sums multiples of 2^-114: nothing is
+// ever subnormal, which some CPUs' bf16 instructions would take for 0.
+constexpr float kSmallestBF16 = 0x1p-50f;
+
+// A matrix product y[rows, n] = x[rows, k] * w[n, k]^T in one type. Both operands are brought into the type first: x
+// row by row, w once. Each output depends on its own row of x and its own row of w alone, never on `rows`.
+//
+// Both are walked in steps of 4 bytes: one f32, two bf16 or four int8 of a row of x, against the same of 32 rows of w,
+// which are packed [step][32].
 struct Gemm {
-  size_t panel;      // outputs in one panel; divides kWidthUnit
-  size_t tile_rows;  // rows computed together; rows given in multiples of it are quickest
-  size_t bytes;      // of one stored weight
+  // Bytes of one row of x, and of one panel of 32 rows of w.
+  size_t (*row_bytes)(size_t k);
+  size_t (*panel_bytes)(size_t k);
 
-  // Packs outputs [0, n) into ceil(n / panel) panels at `packed`. Weight (i, j) is w[i * stride_n + j * stride_k];
-  // outputs past n are zero. stride_panel: elements from one panel to the next, >= k * panel.
-  void (*pack)(const float* w, size_t n, size_t k, size_t stride_n, size_t stride_k, void* packed, size_t stride_panel);
+  // x: [k]. row: row_bytes(k), at a multiple of 64.
+  void (*prepare)(const float* x, size_t k, void* row);
 
-  // x: rows at distance ldx. y: rows at distance ldy; panels * panel columns of it are written.
-  void (*multiply)(const float* x, size_t rows, size_t ldx, const void* packed, size_t panels, size_t k,
+  // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
+  // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0, and there is none for int8.
+  void (*pack)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
+  void (*pack_columns)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
+
+  // x: prepared rows at a distance of stride_x bytes. y: rows at a distance of ldy; panels * 32 columns are written.
+  void (*multiply)(const void* x, size_t rows, size_t stride_x, const void* packed, size_t panels, size_t k,
                    size_t stride_panel, float* y, size_t ldy);
 };
 
@@ -35,8 +47,9 @@ struct Kernels {
   int rank;             // higher is preferred
   bool (*supported)();  // may this CPU run it?
 
-  Gemm gemm_f32;
-  Gemm gemm_bf16;  // weights rounded to bf16 when packed, widened exactly when used
+  Gemm f32;   // one chain of fused (portable: separate) multiply-adds over ascending k
+  Gemm bf16;  // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
+  Gemm int8;  // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
 
   // y = weight * x / sqrt(mean(x^2) + eps).  x, y, weight: [n]; weight is 1 + the checkpoint's. Source: Gemma3RMSNorm.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
@@ -47,11 +60,12 @@ struct Kernels {
   // In place: x * cos + rotate_half(x) * sin, times scale. x: [n]; cos, sin: [n / 2]; element i pairs with i + n / 2.
   void (*rope)(float* x, const float* cos, const float* sin, float scale, size_t n);
 
-  // In place: softmax over scores[begin, end); the rest of scores[0, n) becomes 0. begin < end <= n, n % 16 == 0.
-  void (*softmax)(float* scores, size_t begin, size_t end, size_t n);
+  // In place: e^(score - the largest) over scores[begin, end), 0 elsewhere in scores[0, n); returns 1 / their sum.
+  // begin < end <= n, n % 16 == 0.
+  float (*softmax)(float* scores, size_t begin, size_t end, size_t n);
 
-  // In place: gate = gelu_tanh(gate) * up. Source: config hidden_activation "gelu_pytorch_tanh".
-  void (*gelu_tanh_mul)(float* gate, const float* up, size_t n);
+  // y = gelu_tanh(gate) * up. Source: config hidden_activation "gelu_pytorch_tanh".
+  void (*gelu_tanh_mul)(const float* gate, const float* up, size_t n, float* y);
 
   // In place: x * scale.
   void (*scale)(float* x, float scale, size_t n);

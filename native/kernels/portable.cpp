@@ -5,33 +5,43 @@ namespace gemlet::portable {
 
 static bool supported() { return true; }
 
-struct V {
+template <typename T>
+struct Lanes {
   static constexpr size_t kLanes = 16;
-  float lane[kLanes];
+  T lane[kLanes];
 
-  static V zero() { return broadcast(0); }
-  static V broadcast(float x) {
-    V v;
-    for (float& l : v.lane) l = x;
+  static Lanes zero() { return {}; }
+  static Lanes broadcast(T x) {
+    Lanes v;
+    for (T& l : v.lane) l = x;
     return v;
   }
-  static V load(const float* p) {
-    V v;
-    for (size_t i = 0; i < kLanes; ++i) v.lane[i] = p[i];
+  static Lanes broadcast(const void* p) {
+    T x;
+    __builtin_memcpy(&x, p, sizeof x);
+    return broadcast(x);
+  }
+  static Lanes load(const void* p) {
+    Lanes v;
+    __builtin_memcpy(v.lane, p, sizeof v.lane);
     return v;
   }
-  static V load(const uint16_t* p) {
-    V v;
-    for (size_t i = 0; i < kLanes; ++i) {
-      const uint32_t bits = uint32_t{p[i]} << 16;
-      __builtin_memcpy(&v.lane[i], &bits, sizeof bits);
-    }
-    return v;
-  }
-  void store(float* p) const {
-    for (size_t i = 0; i < kLanes; ++i) p[i] = lane[i];
-  }
+  void store(void* p) const { __builtin_memcpy(p, lane, sizeof lane); }
 };
+using V = Lanes<float>;
+using I = Lanes<int32_t>;
+using U = Lanes<uint32_t>;
+
+static float as_float(uint32_t bits) {
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+static uint32_t bits_of(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
 
 template <typename F>
 static V each(V a, V b, F f) {
@@ -57,28 +67,98 @@ static V max(V a, V b) {
 static V min(V a, V b) {
   return each(a, b, [](float x, float y) { return x < y ? x : y; });
 }
-static V multiply_add(V a, V b, V c) { return add(mul(a, b), c); }
+
+// The larger magnitude; NaN counts as larger than infinity.
+static V max_magnitude(V a, V b) {
+  return each(a, b, [](float x, float y) {
+    const uint32_t p = bits_of(x) & 0x7fffffff, q = bits_of(y) & 0x7fffffff;
+    return as_float(p > q ? p : q);
+  });
+}
 
 // 2^n of a whole number n in [-126, 127].
 static V power_of_two(V n) {
   V v;
-  for (size_t i = 0; i < V::kLanes; ++i) {
-    const auto bits = static_cast<uint32_t>(static_cast<int32_t>(n.lane[i]) + 127) << 23;
-    __builtin_memcpy(&v.lane[i], &bits, sizeof bits);
-  }
+  for (size_t i = 0; i < V::kLanes; ++i)
+    v.lane[i] = as_float(static_cast<uint32_t>(static_cast<int32_t>(n.lane[i]) + 127) << 23);
+  return v;
+}
+
+static V to_float(I a) {
+  V v;
+  for (size_t i = 0; i < V::kLanes; ++i) v.lane[i] = static_cast<float>(a.lane[i]);
   return v;
 }
 
 // Folds 16 lanes to 8, 4, 2, 1: the order that the other ISAs follow.
-static float sum(V v) {
+template <typename F>
+static float fold(V v, F f) {
   for (size_t half = V::kLanes / 2; half; half /= 2)
-    for (size_t i = 0; i < half; ++i) v.lane[i] += v.lane[i + half];
+    for (size_t i = 0; i < half; ++i) v.lane[i] = f(v.lane[i], v.lane[i + half]);
   return v.lane[0];
+}
+static float sum(V v) {
+  return fold(v, [](float x, float y) { return x + y; });
+}
+static float largest(V v) {
+  return fold(v, [](float x, float y) { return x > y ? x : y; });
+}
+static float highest_magnitude(V v) {
+  return fold(v, [](float x, float y) { return bits_of(x) > bits_of(y) ? x : y; });
+}
+
+// Lanes i and i + d of every 2 d become their sum and their difference.
+template <size_t d>
+static V butterfly(V v) {
+  V y;
+  for (size_t i = 0; i < V::kLanes; ++i) y.lane[i] = i & d ? v.lane[i ^ d] - v.lane[i] : v.lane[i ^ d] + v.lane[i];
+  return y;
+}
+
+static void store_lowest_bytes(V v, uint8_t* out) {
+  for (size_t i = 0; i < V::kLanes; ++i) out[i] = static_cast<uint8_t>(bits_of(v.lane[i]));
 }
 
 static float square_root(float x) { return __builtin_sqrtf(x); }
 
-constexpr size_t kTileRows = 2, kTileVectors = 1;
+static uint16_t to_bf16(float x) {
+  const uint32_t bits = bits_of(x), magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);  // NaN stays NaN
+  if (magnitude < bits_of(kSmallestBF16)) return 0;
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+static void store_bf16(V v, uint16_t* out) {
+  for (size_t i = 0; i < V::kLanes; ++i) out[i] = to_bf16(v.lane[i]);
+}
+static U pair_bf16(V even, V odd) {
+  U pairs;
+  for (size_t i = 0; i < V::kLanes; ++i) pairs.lane[i] = to_bf16(even.lane[i]) | uint32_t{to_bf16(odd.lane[i])} << 16;
+  return pairs;
+}
+
+static V dot_f32(V acc, U w, U x) {
+  for (size_t i = 0; i < V::kLanes; ++i) acc.lane[i] += as_float(w.lane[i]) * as_float(x.lane[i]);
+  return acc;
+}
+
+// The second of a pair first, as the instruction of AVX512-BF16 has it.
+static V dot_bf16(V acc, U w, U x) {
+  for (size_t i = 0; i < V::kLanes; ++i) {
+    acc.lane[i] += as_float(w.lane[i] & 0xffff0000) * as_float(x.lane[i] & 0xffff0000);
+    acc.lane[i] += as_float(w.lane[i] << 16) * as_float(x.lane[i] << 16);
+  }
+  return acc;
+}
+
+static I dot_int8(I acc, U w, U x) {
+  for (size_t i = 0; i < I::kLanes; ++i)
+    for (int shift = 0; shift < 32; shift += 8)
+      acc.lane[i] += static_cast<int8_t>(w.lane[i] >> shift) * static_cast<int8_t>(x.lane[i] >> shift);
+  return acc;
+}
+
+constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
+constexpr int32_t kWeightBias = 0;
 
 #include "kernels/gemm.inl"
 #include "kernels/rows.inl"

@@ -52,29 +52,28 @@ static V exponential(V x) {
   return mul(p, power_of_two(n));
 }
 
-static void softmax(float* scores, size_t begin, size_t end, size_t n) {
+static float softmax(float* scores, size_t begin, size_t end, size_t n) {
+  const size_t first = begin / V::kLanes * V::kLanes, last = (end + V::kLanes - 1) / V::kLanes * V::kLanes;
+  for (size_t i = first; i < begin; ++i) scores[i] = -__builtin_inff();
+  for (size_t i = end; i < last; ++i) scores[i] = -__builtin_inff();
+  V top = V::load(scores + first);
+  for (size_t i = first; i < last; i += V::kLanes) top = max(V::load(scores + i), top);
+  const V highest = V::broadcast(largest(top));
+  for (size_t i = first; i < last; i += V::kLanes) exponential(sub(V::load(scores + i), highest)).store(scores + i);
   for (size_t i = 0; i < begin; ++i) scores[i] = 0;
   for (size_t i = end; i < n; ++i) scores[i] = 0;
-  float top = scores[begin];
-  for (size_t i = begin; i < end; ++i) top = scores[i] > top ? scores[i] : top;
-  const V highest = V::broadcast(top);
-  const size_t first = begin / V::kLanes * V::kLanes;
-  for (size_t i = first; i < end; i += V::kLanes) exponential(sub(V::load(scores + i), highest)).store(scores + i);
-  for (size_t i = first; i < begin; ++i) scores[i] = 0;
-  for (size_t i = end; i < n && i % V::kLanes; ++i) scores[i] = 0;
   V acc = V::zero();
-  for (size_t i = first; i < end; i += V::kLanes) acc = add(acc, V::load(scores + i));
-  const V scale = V::broadcast(1.0f / sum(acc));
-  for (size_t i = first; i < end; i += V::kLanes) mul(V::load(scores + i), scale).store(scores + i);
+  for (size_t i = first; i < last; i += V::kLanes) acc = add(acc, V::load(scores + i));
+  return 1.0f / sum(acc);
 }
 
 // gelu_tanh(g) = g / 2 * (1 + tanh(u)) = g / (1 + e^(-2u)), u = sqrt(2 / pi) * (g + 0.044715 g^3): no cancellation.
-static void gelu_tanh_mul(float* gate, const float* up, size_t n) {
+static void gelu_tanh_mul(const float* gate, const float* up, size_t n, float* y) {
   const V one = V::broadcast(1.0f), cubic = V::broadcast(0.044715f), outer = V::broadcast(-1.59576912f);
   for (size_t i = 0; i < n; i += V::kLanes) {
     const V g = V::load(gate + i);
     const V u = mul(outer, add(g, mul(cubic, mul(g, mul(g, g)))));
-    mul(div(g, add(one, exponential(u))), V::load(up + i)).store(gate + i);
+    mul(div(g, add(one, exponential(u))), V::load(up + i)).store(y + i);
   }
 }
 

@@ -18,7 +18,7 @@ std::string spell(const std::vector<size_t>& shape) {
 // Collects the tensors by name and the packing to be done, which then runs in parallel, one matrix an iteration.
 class Packer {
  public:
-  Packer(const Source& source, const Gemm& gemm) : source_(source), gemm_(gemm) {}
+  explicit Packer(const Source& source) : source_(source) {}
 
   const Tensor& find(const std::string& name, const std::vector<size_t>& shape) const {
     auto found = source_.tensors.find(name);
@@ -39,25 +39,27 @@ class Packer {
   }
 
   // The matrices `names`, each [n, k], end to end.
-  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k) {
-    Linear linear{&gemm_, 0, k, {}};
+  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& gemm) {
+    Linear linear{&gemm, 0, k, {}};
     for (const auto& [name, n] : names) linear.n += n;
-    linear.packed = Buffer<uint8_t>(linear.n * k * gemm_.bytes);
+    linear.packed = Buffer<uint8_t>(linear.panels() * linear.panel_bytes());
     uint8_t* to = linear.packed.data();
     for (const auto& [name, n] : names) {
-      jobs_.push_back({&find(name + ".weight", {n, k}), to});
-      to += n * k * gemm_.bytes;
+      jobs_.push_back({&find(name + ".weight", {n, k}), &gemm, to});
+      to += n / kPanel * linear.panel_bytes();
     }
     return linear;
   }
 
   void run(ThreadPool& pool) {
     pool.parallel_for(jobs_.size(), [&](size_t i, size_t) {
-      const auto& [tensor, to] = jobs_[i];
-      const size_t n = tensor->shape[0], k = tensor->shape[1];
-      std::vector<float> rows(n * k);
-      read_f32(*tensor, 0, n * k, rows.data());
-      gemm_.pack(rows.data(), n, k, k, 1, to, k * gemm_.panel);
+      const auto& [tensor, gemm, to] = jobs_[i];
+      const size_t k = tensor->shape[1], panels = tensor->shape[0] / kPanel;
+      std::vector<float> rows(kPanel * k);
+      for (size_t p = 0; p < panels; ++p) {
+        read_f32(*tensor, p * rows.size(), rows.size(), rows.data());
+        gemm->pack(rows.data(), kPanel, k, k, to + p * gemm->panel_bytes(k), gemm->panel_bytes(k));
+      }
       source_.release(tensor->bytes);
     });
   }
@@ -65,47 +67,32 @@ class Packer {
  private:
   struct Job {
     const Tensor* tensor;
+    const Gemm* gemm;
     uint8_t* to;
   };
   const Source& source_;
-  const Gemm& gemm_;
   std::vector<Job> jobs_;
 };
 
 void check_widths(const Config& c) {
   const auto check = [](const char* field, size_t value) {
-    if (value == 0 || value % kWidthUnit) {
+    if (value == 0 || value % kWidthUnit || value > kMaxWidth) {
       throw Error(Code::kUnsupported, std::string(field) + " is " + std::to_string(value) +
-                                          "; the kernels run multiples of " + std::to_string(kWidthUnit));
+                                          "; the kernels run multiples of " + std::to_string(kWidthUnit) + " up to " +
+                                          std::to_string(kMaxWidth));
     }
   };
   check("hidden_size", c.hidden_size);
   check("intermediate_size", c.intermediate_size);
   check("head_dim", c.head_dim);
+  check("num_attention_heads * head_dim", c.q_width());
   for (size_t width : c.dense) check("a dense layer's width", width);
   if (!c.num_attention_heads || !c.num_key_value_heads || c.num_attention_heads % c.num_key_value_heads) {
     throw Error(Code::kUnsupported, "num_attention_heads is no multiple of num_key_value_heads");
   }
 }
 
-// The angles are rounded to float32 as the publisher's stack rounds them: at position 2,000 that is 1e-4 radians,
-// so exact angles would give other vectors.   Source: Gemma3RotaryEmbedding.
-Rope make_rope(double theta, size_t positions, size_t head_dim) {
-  const size_t half = head_dim / 2;
-  Rope rope{Buffer<float>(positions * half), Buffer<float>(positions * half)};
-  for (size_t i = 0; i < half; ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
-    const float frequency = 1.0f / static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
-    for (size_t p = 0; p < positions; ++p) {
-      const float angle = static_cast<float>(p) * frequency;
-      rope.cos.data()[p * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-      rope.sin.data()[p * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
-    }
-  }
-  return rope;
-}
-
-Layer collect_layer(Packer& packer, const Config& c, size_t index) {
+Layer collect_layer(Packer& packer, const Config& c, size_t index, const Gemm& gemm) {
   const std::string name = "layers." + std::to_string(index) + ".";
   const std::string attn = name + "self_attn.", mlp = name + "mlp.";
   Layer layer{};
@@ -113,36 +100,62 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index) {
   layer.input_layernorm = packer.norm(name + "input_layernorm", c.hidden_size);
   layer.qkv_proj =
       packer.linear({{attn + "q_proj", c.q_width()}, {attn + "k_proj", c.kv_width()}, {attn + "v_proj", c.kv_width()}},
-                    c.hidden_size);
+                    c.hidden_size, gemm);
   layer.q_norm = packer.norm(attn + "q_norm", c.head_dim);
   layer.k_norm = packer.norm(attn + "k_norm", c.head_dim);
-  layer.o_proj = packer.linear({{attn + "o_proj", c.hidden_size}}, c.q_width());
+  layer.o_proj = packer.linear({{attn + "o_proj", c.hidden_size}}, c.q_width(), gemm);
   layer.post_attention_layernorm = packer.norm(name + "post_attention_layernorm", c.hidden_size);
   layer.pre_feedforward_layernorm = packer.norm(name + "pre_feedforward_layernorm", c.hidden_size);
-  layer.gate_up_proj =
-      packer.linear({{mlp + "gate_proj", c.intermediate_size}, {mlp + "up_proj", c.intermediate_size}}, c.hidden_size);
-  layer.down_proj = packer.linear({{mlp + "down_proj", c.hidden_size}}, c.intermediate_size);
+  layer.gate_up_proj = packer.linear({{mlp + "gate_proj", c.intermediate_size}, {mlp + "up_proj", c.intermediate_size}},
+                                     c.hidden_size, gemm);
+  layer.down_proj = packer.linear({{mlp + "down_proj", c.hidden_size}}, c.intermediate_size, gemm);
   layer.post_feedforward_layernorm = packer.norm(name + "post_feedforward_layernorm", c.hidden_size);
   return layer;
 }
 
 }  // namespace
 
+// The angles are rounded to float32 as the publisher's stack rounds them: at position 2,000 that is 1e-4 radians,
+// so exact angles would give other vectors.   Source: Gemma3RotaryEmbedding.
+Rope::Rope(double theta, size_t positions, size_t head_dim)
+    : half_(head_dim / 2), cos_(positions * half_), sin_(positions * half_) {
+  for (size_t i = 0; i < half_; ++i) {
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
+    frequencies_.push_back(1.0f / static_cast<float>(std::pow(theta, static_cast<double>(exponent))));
+  }
+}
+
+void Rope::require(size_t count) const {
+  if (ready_ >= count) return;
+  std::lock_guard lock(growing_);
+  for (size_t p = ready_; p < count; ++p) {
+    for (size_t i = 0; i < half_; ++i) {
+      const float angle = static_cast<float>(p) * frequencies_[i];
+      cos_.data()[p * half_ + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+      sin_.data()[p * half_ + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+    }
+  }
+  if (ready_ < count) ready_ = count;
+}
+
 Weights pack_weights(const Config& c, const Source& source, Storage storage, const Kernels& kernels, ThreadPool& pool) {
   check_widths(c);
-  Packer packer(source, storage == Storage::kF32 ? kernels.gemm_f32 : kernels.gemm_bf16);
+  const Gemm& body = storage == Storage::kF32 ? kernels.f32 : storage == Storage::kBF16 ? kernels.bf16 : kernels.int8;
+  const Gemm& rest = storage == Storage::kF32 ? kernels.f32 : kernels.bf16;
+  Packer packer(source);
   Weights weights;
+  weights.attention = &rest;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
-  for (size_t i = 0; i < c.num_hidden_layers(); ++i) weights.layers.push_back(collect_layer(packer, c, i));
+  for (size_t i = 0; i < c.num_hidden_layers(); ++i) weights.layers.push_back(collect_layer(packer, c, i, body));
   weights.norm = packer.norm("norm", c.hidden_size);
   size_t width = c.hidden_size;
   for (size_t i = 0; i < c.dense.size(); ++i) {
-    weights.dense.push_back(packer.linear({{"dense." + std::to_string(i) + ".linear", c.dense[i]}}, width));
+    weights.dense.push_back(packer.linear({{"dense." + std::to_string(i) + ".linear", c.dense[i]}}, width, rest));
     width = c.dense[i];
   }
   packer.run(pool);
-  weights.rope_full = make_rope(c.rope_theta, c.max_position_embeddings, c.head_dim);
-  weights.rope_sliding = make_rope(c.rope_local_base_freq, c.max_position_embeddings, c.head_dim);
+  weights.rope_full = std::make_unique<Rope>(c.rope_theta, c.max_position_embeddings, c.head_dim);
+  weights.rope_sliding = std::make_unique<Rope>(c.rope_local_base_freq, c.max_position_embeddings, c.head_dim);
   return weights;
 }
 

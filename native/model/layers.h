@@ -1,7 +1,10 @@
 // layers.h - every tensor of the model, with its shape beside it.   (chapter 5: token ids → vectors)
 #pragma once
+#include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,7 +23,7 @@ struct Source {
   std::function<void(Bytes)> release;  // told of bytes that have been packed; called from any thread
 };
 
-enum class Storage { kF32, kBF16 };  // of the packed matrices
+enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices
 
 // y = x * W^T with W packed for this CPU. Several matrices over the same input may share one Linear, outputs end to
 // end.
@@ -29,8 +32,10 @@ struct Linear {
   size_t n = 0, k = 0;  // outputs, inputs
   Buffer<uint8_t> packed;
 
-  size_t panels() const { return n / gemm->panel; }
-  const uint8_t* panel(size_t p) const { return packed.data() + p * k * gemm->panel * gemm->bytes; }
+  size_t panels() const { return n / kPanel; }
+  size_t panel_bytes() const { return gemm->panel_bytes(k); }
+  const uint8_t* panel(size_t p) const { return packed.data() + p * panel_bytes(); }
+  size_t row_bytes() const { return gemm->row_bytes(k); }
 };
 
 struct Layer {
@@ -46,9 +51,22 @@ struct Layer {
   Buffer<float> post_feedforward_layernorm;  // [hidden]
 };
 
-// cos and sin of position * theta^(-2i / head_dim).
-struct Rope {
-  Buffer<float> cos, sin;  // [max_position_embeddings, head_dim / 2]
+// cos and sin of position * theta^(-2i / head_dim), worked out up to the longest sequence that was asked for.
+class Rope {
+ public:
+  Rope(double theta, size_t positions, size_t head_dim);
+
+  // Makes the rows of positions [0, count) ready; any number of threads may call at once.
+  void require(size_t count) const;
+  const float* cos(size_t position) const { return cos_.data() + position * half_; }
+  const float* sin(size_t position) const { return sin_.data() + position * half_; }
+
+ private:
+  const size_t half_;
+  std::vector<float> frequencies_;
+  mutable std::mutex growing_;
+  mutable std::atomic<size_t> ready_{0};
+  mutable Buffer<float> cos_, sin_;  // [max_position_embeddings, head_dim / 2]
 };
 
 struct Weights {
@@ -56,7 +74,8 @@ struct Weights {
   std::vector<Layer> layers;
   Buffer<float> norm;         // [hidden]
   std::vector<Linear> dense;  // [3072, hidden], [768, 3072]
-  Rope rope_full, rope_sliding;
+  const Gemm* attention;      // the type of the products with keys and values
+  std::unique_ptr<Rope> rope_full, rope_sliding;
 };
 
 // Takes the tensors by the names of the checkpoint ("layers.0.self_attn.q_proj.weight", with or without "model." before

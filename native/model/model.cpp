@@ -1,6 +1,7 @@
 // model.cpp - embed_tokens → [attention → mlp] × layers → final norm → mean → dense.   (chapter 5)
 #include "model/model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -60,7 +61,11 @@ class Model::Lease {
     for (size_t s = 0; s < batch.sequences; ++s)
       work_->sequences.push_back(
           {static_cast<size_t>(batch.cu_seqlens[s]), static_cast<size_t>(batch.cu_seqlens[s + 1])});
-    work_->prepare(model.config_, model.threads());
+    work_->prepare(model.config_, model.weights_, model.threads());
+    size_t longest = 0;
+    for (const TokenRange& sequence : work_->sequences) longest = std::max(longest, sequence.size());
+    model.weights_.rope_full->require(longest);
+    model.weights_.rope_sliding->require(longest);
   }
   ~Lease() { work_.reset(model_.spare_.exchange(work_.release())); }
 
@@ -101,9 +106,18 @@ void Model::check(const Batch& batch) const {
 void Model::run_layers(const Batch& batch, size_t layers, Workspace& work) const {
   const Pass pass{config_, weights_, kernels_, pool_, work, batch.tokens()};
   embed_tokens(pass, batch.input_ids);
+  if (layers > 0) norm_rows(pass, weights_.layers[0].input_layernorm, weights_.layers[0].qkv_proj);
   for (size_t i = 0; i < layers; ++i) {
-    attention(pass, weights_.layers[i]);
-    mlp(pass, weights_.layers[i]);
+    const Layer& layer = weights_.layers[i];
+    attention(pass, layer);
+    add_norm_rows(pass, layer.post_attention_layernorm, layer.pre_feedforward_layernorm, layer.gate_up_proj);
+    mlp(pass, layer);
+    if (i + 1 < layers) {
+      const Layer& next = weights_.layers[i + 1];
+      add_norm_rows(pass, layer.post_feedforward_layernorm, next.input_layernorm, next.qkv_proj);
+    } else {
+      add_rows(pass, layer.post_feedforward_layernorm);
+    }
   }
 }
 
@@ -120,7 +134,7 @@ void Model::token_embeddings(const Batch& batch, float* out) const {
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
   run_layers(batch, config_.num_hidden_layers(), *work);
-  norm_rows({config_, weights_, kernels_, pool_, *work, batch.tokens()}, (*work).hidden.data(), weights_.norm, out);
+  final_norm({config_, weights_, kernels_, pool_, *work, batch.tokens()}, out);
 }
 
 void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {

@@ -9,23 +9,24 @@ void pool_and_project(const Pass& pass, float* out) {
   const Config& c = pass.config;
   Workspace& work = pass.work;
   const size_t rows = work.sequences.size();
-  norm_rows(pass, work.hidden.data(), pass.weights.norm, work.normed.data());
+  final_norm(pass, work.output.data());
 
   Buffer<float> x(rows * c.hidden_size);
   pass.pool.parallel_for(rows, [&](size_t s, size_t) {
     const TokenRange span = work.sequences[s];
-    pass.kernels.mean_rows(work.normed.data() + span.begin * c.hidden_size, span.size(), c.hidden_size,
+    pass.kernels.mean_rows(work.output.data() + span.begin * c.hidden_size, span.size(), c.hidden_size,
                            x.data() + s * c.hidden_size);
   });
 
-  size_t width = c.hidden_size;
   for (const Linear& dense : pass.weights.dense) {
-    Buffer<float> y(rows * dense.n);
-    apply(dense, pass.pool, x.data(), rows, width, y.data(), dense.n);
-    x = std::move(y);
-    width = dense.n;
+    Buffer<uint8_t> prepared(rows * dense.row_bytes());
+    for_rows(pass.pool, rows, [&](size_t row, size_t) {
+      dense.gemm->prepare(x.data() + row * dense.k, dense.k, prepared.data() + row * dense.row_bytes());
+    });
+    x = Buffer<float>(rows * dense.n);
+    apply(dense, pass.pool, prepared.data(), rows, x.data(), dense.n);
   }
-  std::memcpy(out, x.data(), rows * width * sizeof(float));
+  std::memcpy(out, x.data(), x.size() * sizeof(float));
 }
 
 }  // namespace gemlet

@@ -6,68 +6,105 @@
 namespace gemlet {
 namespace {
 
-constexpr size_t kQueryTile = 48;  // a multiple of every ISA's tile rows
-constexpr size_t kRowsPerTask = 16;
+constexpr size_t kQueryTile = 16;  // at most; times the heads that share keys a multiple of every ISA's tile
+constexpr size_t kRowsPerTask = 8;
 constexpr size_t kRowBlock = 96;  // rows that stay in the second-level cache while panels pass by
-constexpr size_t kPanelGroup = 4;
 
 size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
+// Row `row` of hidden, normed and prepared.
+void open_row(const Pass& pass, const Buffer<float>& norm, const Linear& next, size_t row, size_t slot) {
+  const size_t n = pass.config.hidden_size;
+  float* normed = pass.work.scratch[slot].row.data();
+  pass.kernels.rms_norm(pass.work.hidden.data() + row * n, norm.data(), pass.config.rms_norm_eps, n, normed);
+  next.gemm->prepare(normed, n, pass.work.input.data() + row * next.row_bytes());
+}
+
+void close_row(const Pass& pass, const Buffer<float>& post_norm, size_t row) {
+  const size_t n = pass.config.hidden_size;
+  pass.kernels.add_rms_norm(pass.work.output.data() + row * n, post_norm.data(), pass.config.rms_norm_eps, n,
+                            pass.work.hidden.data() + row * n);
+}
+
 }  // namespace
 
-void Workspace::prepare(const Config& c, size_t threads) {
+void Workspace::prepare(const Config& c, const Weights& weights, size_t threads) {
   tiles.clear();
   key_start.clear();
   size_t padded = 0, longest = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {
-    const size_t size = sequences[s].size();
-    for (size_t q = 0; q < size; q += kQueryTile) tiles.push_back({s, q, std::min(q + kQueryTile, size)});
+    const size_t size = sequences[s].size(), count = (size + kQueryTile - 1) / kQueryTile;
+    for (size_t t = 0; t < count; ++t) tiles.push_back({s, size * t / count, size * (t + 1) / count});
     key_start.push_back(padded);
     padded += round_up(size, kWidthUnit);
     longest = std::max(longest, round_up(size, kWidthUnit));
   }
   key_start.push_back(padded);
 
+  const Gemm& gemm = *weights.attention;
+  const Layer& layer = weights.layers[0];
   const size_t tokens = sequences.back().end;
   hidden.reserve(tokens * c.hidden_size);
-  normed.reserve(tokens * c.hidden_size);
+  input.reserve(tokens * std::max(layer.qkv_proj.row_bytes(), layer.o_proj.row_bytes()));
+  output.reserve(tokens * c.hidden_size);
   qkv.reserve(tokens * c.qkv_width());
-  mixed.reserve(tokens * c.q_width());
-  gate_up.reserve(tokens * 2 * c.intermediate_size);
-  keys.reserve(padded * c.kv_width());
-  values.reserve(padded * c.kv_width());
-  scores_per_slot = std::min(kQueryTile, longest) * longest;
-  scores.reserve(threads * scores_per_slot);
+  gate_up.reserve(std::min(tokens, kSlice) * 2 * c.intermediate_size);
+  middle.reserve(std::min(tokens, kSlice) * layer.down_proj.row_bytes());
+  keys.reserve(padded / kPanel * gemm.panel_bytes(c.head_dim) * c.num_key_value_heads);
+  values.reserve(c.head_dim / kPanel * gemm.panel_bytes(padded) * c.num_key_value_heads);
+
+  const size_t rows = kQueryTile * c.num_attention_heads / c.num_key_value_heads;
+  scratch.resize(threads);
+  for (Scratch& s : scratch) {
+    s.row.reserve(std::max({c.hidden_size, c.q_width(), c.intermediate_size}));
+    s.query.reserve(rows * gemm.row_bytes(c.head_dim));
+    s.scores.reserve(rows * longest);
+    s.share.reserve(rows * gemm.row_bytes(longest));
+    s.mixed.reserve(kQueryTile * c.q_width());
+  }
 }
 
-void apply(const Linear& linear, ThreadPool& pool, const float* x, size_t rows, size_t ldx, float* y, size_t ldy) {
-  const Gemm& gemm = *linear.gemm;
-  const size_t groups = (linear.panels() + kPanelGroup - 1) / kPanelGroup;
+// A task is some rows of x against some panels: few rows against many, many rows against one.
+void apply(const Linear& linear, ThreadPool& pool, const uint8_t* x, size_t rows, float* y, size_t ldy) {
+  const size_t panels = linear.panels(), stride = linear.row_bytes();
   const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const size_t wanted = std::min(panels, panels * rows / blocks / kRowBlock + 1);
+  const size_t groups = std::min(panels, round_up(wanted, 2 * pool.threads()));
   pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
-    const size_t row = i / groups * kRowBlock, panel = i % groups * kPanelGroup;
-    gemm.multiply(x + row * ldx, std::min(kRowBlock, rows - row), ldx, linear.panel(panel),
-                  std::min(kPanelGroup, linear.panels() - panel), linear.k, linear.k * gemm.panel,
-                  y + row * ldy + panel * gemm.panel, ldy);
+    const size_t block = i / groups, group = i % groups;
+    const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;
+    const size_t panel = panels * group / groups, panel_end = panels * (group + 1) / groups;
+    linear.gemm->multiply(x + row * stride, row_end - row, stride, linear.panel(panel), panel_end - panel, linear.k,
+                          linear.panel_bytes(), y + row * ldy + panel * kPanel, ldy);
   });
 }
 
-void norm_rows(const Pass& pass, const float* x, const Buffer<float>& weight, float* y) {
-  const size_t n = pass.config.hidden_size;
-  pass.pool.parallel_for((pass.tokens + kRowsPerTask - 1) / kRowsPerTask, [&](size_t i, size_t) {
-    const size_t end = std::min((i + 1) * kRowsPerTask, pass.tokens);
-    for (size_t t = i * kRowsPerTask; t < end; ++t)
-      pass.kernels.rms_norm(x + t * n, weight.data(), pass.config.rms_norm_eps, n, y + t * n);
+void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body) {
+  pool.parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, [&](size_t i, size_t slot) {
+    for (size_t row = i * kRowsPerTask; row < std::min(rows, (i + 1) * kRowsPerTask); ++row) body(row, slot);
   });
 }
 
-void add_norm_rows(const Pass& pass, const float* x, const Buffer<float>& weight) {
+void norm_rows(const Pass& pass, const Buffer<float>& norm, const Linear& next) {
+  for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) { open_row(pass, norm, next, row, slot); });
+}
+
+void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffer<float>& norm, const Linear& next) {
+  for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) {
+    close_row(pass, post_norm, row);
+    open_row(pass, norm, next, row, slot);
+  });
+}
+
+void add_rows(const Pass& pass, const Buffer<float>& post_norm) {
+  for_rows(pass.pool, pass.tokens, [&](size_t row, size_t) { close_row(pass, post_norm, row); });
+}
+
+void final_norm(const Pass& pass, float* out) {
   const size_t n = pass.config.hidden_size;
-  float* hidden = pass.work.hidden.data();
-  pass.pool.parallel_for((pass.tokens + kRowsPerTask - 1) / kRowsPerTask, [&](size_t i, size_t) {
-    const size_t end = std::min((i + 1) * kRowsPerTask, pass.tokens);
-    for (size_t t = i * kRowsPerTask; t < end; ++t)
-      pass.kernels.add_rms_norm(x + t * n, weight.data(), pass.config.rms_norm_eps, n, hidden + t * n);
+  for_rows(pass.pool, pass.tokens, [&](size_t row, size_t) {
+    pass.kernels.rms_norm(pass.work.hidden.data() + row * n, pass.weights.norm.data(), pass.config.rms_norm_eps, n,
+                          out + row * n);
   });
 }
 

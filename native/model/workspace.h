@@ -6,33 +6,44 @@
 
 namespace gemlet {
 
+// Tokens that the MLP takes together; bounds the memory of its wide rows.
+constexpr size_t kSlice = 512;
+
 struct TokenRange {
   size_t begin, end;  // tokens of the batch
   size_t size() const { return end - begin; }
 };
 
-// Queries of one sequence that attention takes together; the walk depends on the sequence alone.
+// Queries of one sequence that attention takes together.
 struct QueryTile {
   size_t sequence;
   size_t begin, end;  // tokens of the sequence
+};
+
+// What one thread needs in a loop.
+struct Scratch {
+  Buffer<float> row;      // the widest row
+  Buffer<uint8_t> query;  // one tile's queries of all heads that share keys, prepared
+  Buffer<float> scores;   // their scores
+  Buffer<uint8_t> share;  // softmax(scores), prepared
+  Buffer<float> mixed;    // the values, weighted
 };
 
 struct Workspace {
   std::vector<TokenRange> sequences;
   std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kWidthUnit
   std::vector<QueryTile> tiles;
-  Buffer<float> hidden;   // [tokens, hidden]         the residual stream
-  Buffer<float> normed;   // [tokens, hidden]         a sublayer's input, then its output
-  Buffer<float> qkv;      // [tokens, qkv_width]
-  Buffer<float> mixed;    // [tokens, q_width]        attention's values, weighted
-  Buffer<float> gate_up;  // [tokens, 2 * intermediate]
-  Buffer<float> keys;     // packed, per sequence and key/value head
-  Buffer<float> values;   // packed, per sequence and key/value head
-  Buffer<float> scores;   // one tile's scores for each thread
-  size_t scores_per_slot = 0;
+  std::vector<Scratch> scratch;  // one for each thread
+  Buffer<float> hidden;          // [tokens, hidden]          the residual stream
+  Buffer<uint8_t> input;         // [tokens] prepared rows    of the linear that comes next
+  Buffer<float> output;          // [tokens, hidden]          of a sublayer
+  Buffer<float> qkv;             // [tokens, qkv_width]
+  Buffer<float> gate_up;         // [tokens of a slice, 2 * intermediate]
+  Buffer<uint8_t> middle;        // [tokens of a slice] prepared rows    of the down projection
+  Buffer<uint8_t> keys, values;  // packed, per sequence and key/value head
 
   // Sizes everything for the sequences. Throws std::bad_alloc.
-  void prepare(const Config& config, size_t threads);
+  void prepare(const Config& config, const Weights& weights, size_t threads);
 };
 
 // What every step sees.
@@ -45,19 +56,27 @@ struct Pass {
   size_t tokens;
 };
 
-// y[rows, n] = x[rows, k] * W^T on all threads; ldx, ldy: distance between rows.
-void apply(const Linear& linear, ThreadPool& pool, const float* x, size_t rows, size_t ldx, float* y, size_t ldy);
+// y[rows, n] = x[rows, k] * W^T on all threads; x: prepared rows; ldy: distance between rows of y.
+void apply(const Linear& linear, ThreadPool& pool, const uint8_t* x, size_t rows, float* y, size_t ldy);
 
-// hidden += post_norm(sublayer(pre_norm(hidden))): the two halves of a layer.
+// The body of a loop over rows, in steps that are worth handing out.
+void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body);
+
+// output = sublayer(input): the two halves of a layer.
 void attention(const Pass& pass, const Layer& layer);
 void mlp(const Pass& pass, const Layer& layer);
 
+// input = norm(hidden), prepared for `next`.
+void norm_rows(const Pass& pass, const Buffer<float>& norm, const Linear& next);
+// hidden += post_norm(output); then input = norm(hidden), prepared for `next`.
+void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffer<float>& norm, const Linear& next);
+// hidden += post_norm(output).
+void add_rows(const Pass& pass, const Buffer<float>& post_norm);
+
+// out[tokens, hidden] = final_norm(hidden).
+void final_norm(const Pass& pass, float* out);
+
 // out[sequences, embedding_size] = dense(mean over each sequence of final_norm(hidden)).
 void pool_and_project(const Pass& pass, float* out);
-
-// y = rms_norm(x) for each token; may be in place.
-void norm_rows(const Pass& pass, const float* x, const Buffer<float>& weight, float* y);
-// hidden += rms_norm(x) for each token.
-void add_norm_rows(const Pass& pass, const float* x, const Buffer<float>& weight);
 
 }  // namespace gemlet

@@ -34,7 +34,7 @@ class Model:
         self,
         config: dict[str, Any],
         files: Sequence[tuple[str, str]],
-        quantization: str,
+        storage: str,
         threads: int,
         isa: str = "",
     ) -> None: ...
@@ -60,7 +60,9 @@ class kernels:  # noqa: N801 - a submodule
     @staticmethod
     def mean_rows(isa: str, x: _Float) -> _Float: ...
     @staticmethod
-    def gemm(isa: str, x: _Float, w: _Float, bf16: bool) -> _Float: ...
+    def gemm(isa: str, dtype: str, x: _Float, w: _Float) -> _Float: ...
+    @staticmethod
+    def gemm_columns(isa: str, dtype: str, x: _Float, columns: _Float) -> _Float: ...
 
 class WeightFile:
     @property

@@ -1,0 +1,94 @@
+// avx512.inl - 512-bit vectors, one to 16 lanes.   (chapter 2)
+//
+// Included by each ISA file of this width inside its own namespace; the file adds kWeightBias, dot_bytes (4 products of
+// bytes to a lane), round_to_bf16 and dot_pairs (2 of bf16).
+
+struct V {
+  static constexpr size_t kLanes = 16;
+  __m512 v;
+
+  static V zero() { return {_mm512_setzero_ps()}; }
+  static V broadcast(float x) { return {_mm512_set1_ps(x)}; }
+  static V load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+};
+
+struct U {
+  __m512i v;
+
+  static U load(const void* p) { return {_mm512_loadu_si512(p)}; }
+  static U broadcast(const void* p) {
+    int32_t unit;
+    __builtin_memcpy(&unit, p, sizeof unit);
+    return {_mm512_set1_epi32(unit)};
+  }
+  void store(void* p) const { _mm512_storeu_si512(p, v); }
+};
+using I = U;
+
+static V add(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }
+static V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
+static V max(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }  // b if either is NaN
+static V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
+
+static V to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+
+// The larger magnitude; NaN counts as larger than infinity.
+static V max_magnitude(V a, V b) {
+  const __m512i mask = _mm512_set1_epi32(0x7fffffff);
+  return {_mm512_castsi512_ps(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a.v), mask),
+                                               _mm512_and_si512(_mm512_castps_si512(b.v), mask)))};
+}
+
+static V power_of_two(V n) {
+  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
+}
+
+static float sum(V v) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v.v), _mm512_extractf32x8_ps(v.v, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static float largest(V v) { return _mm512_reduce_max_ps(v.v); }
+static float highest_magnitude(V v) {
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(v.v)))));
+}
+
+// Lanes i and i + d of every 2 d become their sum and their difference.
+template <size_t d>
+static V butterfly(V v) {
+  const __m512 swapped = d == 8   ? _mm512_shuffle_f32x4(v.v, v.v, 0x4e)
+                         : d == 4 ? _mm512_shuffle_f32x4(v.v, v.v, 0xb1)
+                         : d == 2 ? _mm512_permute_ps(v.v, 0x4e)
+                                  : _mm512_permute_ps(v.v, 0xb1);
+  constexpr __mmask16 kSigns = d == 8 ? 0xff00 : d == 4 ? 0xf0f0 : d == 2 ? 0xcccc : 0xaaaa;
+  return {_mm512_mask_sub_ps(_mm512_add_ps(swapped, v.v), kSigns, swapped, v.v)};
+}
+
+static void store_lowest_bytes(V v, uint8_t* out) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(_mm512_castps_si512(v.v)));
+}
+
+static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+static void store_bf16(V v, uint16_t* out) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), round_to_bf16(v.v)); }
+static U pair_bf16(V even, V odd) {
+  const __m512i low = _mm512_cvtepu16_epi32(round_to_bf16(even.v)), high = _mm512_cvtepu16_epi32(round_to_bf16(odd.v));
+  return {_mm512_or_si512(low, _mm512_slli_epi32(high, 16))};
+}
+
+static V dot_f32(V acc, U w, U x) {
+  return {_mm512_fmadd_ps(_mm512_castsi512_ps(w.v), _mm512_castsi512_ps(x.v), acc.v)};
+}
+static V dot_bf16(V acc, U w, U x) { return {dot_pairs(acc.v, w.v, x.v)}; }
+static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
+
+// 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all.
+constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 12;
+
+#include "kernels/gemm.inl"
+#include "kernels/rows.inl"
