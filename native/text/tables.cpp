@@ -49,6 +49,21 @@ struct Layout {
 
 [[noreturn]] void fail() { throw Error(Code::kWeights, "the tokenizer's tables are damaged: write the file again"); }
 
+// Number i of those that begin at `numbers`.
+template <typename T>
+void store(uint8_t* numbers, size_t i, T value) {
+  std::memcpy(numbers + i * sizeof value, &value, sizeof value);
+}
+
+// use(piece, kind), those outside of the vocabulary last.
+template <typename Use>
+void for_each_piece(const Vocabulary& vocabulary, Use use) {
+  for (int32_t id = 0; id < static_cast<int32_t>(vocabulary.size()); ++id) {
+    use(vocabulary.piece(id), vocabulary.kind(id));
+  }
+  for (const std::string& piece : vocabulary.outside()) use(piece, PieceKind::kControl);
+}
+
 Header header_of(Bytes block) {
   if (block.size < sizeof(Header)) fail();
   const auto header = load<Header>(block.data);
@@ -152,49 +167,35 @@ Tables read_tables(Bytes block) {
 }
 
 Buffer<uint8_t> build_tables(const Vocabulary& vocabulary, const std::vector<Merge>& merges) {
-  std::vector<uint32_t> pages, begins = {0};
-  std::vector<int32_t> characters, wholes;
-  std::vector<PieceKind> kinds;
-  std::string text;
-  auto add_piece = [&](std::string_view piece, PieceKind kind) {
-    text.append(piece);
-    begins.push_back(static_cast<uint32_t>(text.size()));
-    kinds.push_back(kind);
-  };
-  for (int32_t id = 0; id < static_cast<int32_t>(vocabulary.size()); ++id) {
-    add_piece(vocabulary.piece(id), vocabulary.kind(id));
-  }
-  for (const std::string& piece : vocabulary.outside()) add_piece(piece, PieceKind::kControl);
-  for (const Merge& merge : merges) wholes.push_back(merge.whole);
+  std::vector<uint32_t> pages;
+  std::vector<int32_t> characters;
   CharacterTable::write(vocabulary, pages, characters);
 
-  const int slot_bits = MergeTable::bits_for(merges.size());
   auto count = [](const auto& values) { return static_cast<uint32_t>(values.size()); };
-  const Header h{kFormat,
-                 0,
-                 count(vocabulary),
-                 count(vocabulary.outside()),
-                 vocabulary.bos,
-                 vocabulary.eos,
-                 static_cast<uint32_t>(slot_bits),
-                 count(merges),
-                 count(characters),
-                 count(text),
-                 {}};
+  Header h{kFormat, 0, count(vocabulary), count(vocabulary.outside()), vocabulary.bos, vocabulary.eos, 0, 0, 0, 0, {}};
+  h.slot_bits = static_cast<uint32_t>(MergeTable::bits_for(merges.size()));
+  h.merges = count(merges);
+  h.characters = count(characters);
+  for_each_piece(vocabulary,
+                 [&h](std::string_view piece, PieceKind) { h.text += static_cast<uint32_t>(piece.size()); });
+
   const Layout at(h);
   Buffer<uint8_t> block(at.end);
-  auto put = [&block](size_t place, const auto& values) {
-    std::memcpy(block.data() + place, values.data(), values.size() * sizeof(values[0]));
-  };
-  std::memcpy(block.data(), &h, sizeof h);
-  MergeTable::write(merges, slot_bits, reinterpret_cast<uint64_t*>(block.data() + at.slots));
-  put(at.wholes, wholes);
-  put(at.begins, begins);
-  put(at.pages, pages);
-  put(at.characters, characters);
-  NeighbourTable::write(vocabulary, block.data() + at.neighbours);
-  put(at.kinds, kinds);
-  put(at.text, text);
+  uint8_t* const p = block.data();
+  std::memcpy(p, &h, sizeof h);
+  MergeTable::write(merges, static_cast<int>(h.slot_bits), reinterpret_cast<uint64_t*>(p + at.slots));
+  for (size_t rank = 0; rank < merges.size(); ++rank) store(p + at.wholes, rank, merges[rank].whole);
+  std::memcpy(p + at.pages, pages.data(), pages.size() * sizeof pages[0]);
+  std::memcpy(p + at.characters, characters.data(), characters.size() * sizeof characters[0]);
+  NeighbourTable::write(vocabulary, p + at.neighbours);
+  uint32_t id = 0, begin = 0;
+  store(p + at.begins, 0, begin);
+  for_each_piece(vocabulary, [&](std::string_view piece, PieceKind kind) {
+    std::memcpy(p + at.text + begin, piece.data(), piece.size());
+    begin += static_cast<uint32_t>(piece.size());
+    store(p + at.kinds, id, kind);
+    store(p + at.begins, ++id, begin);
+  });
   return block;
 }
 
