@@ -68,7 +68,8 @@ Header header_of(Bytes block) {
   if (block.size < sizeof(Header)) fail();
   const auto header = load<Header>(block.data);
   if (header.format != kFormat || header.slot_bits < 1 || header.slot_bits > kMaxSlotBits ||
-      Layout::pieces_of(header) > Vocabulary::kMaxPieces || Layout(header).end > block.size) {
+      header.pieces > Vocabulary::kMaxPieces || header.outside > Vocabulary::kMaxPieces ||
+      Layout(header).end > block.size) {
     fail();
   }
   return header;

@@ -1,6 +1,7 @@
 """A written .gguf holds the checkpoint's bits, and reads back as the checkpoint."""
 
 import gc
+import hashlib
 import json
 import mmap
 import shutil
@@ -301,3 +302,10 @@ def test_a_scale_that_the_format_cannot_say_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path / "odd", query_pre_attn_scalar=64)
     with pytest.raises(UnsupportedModel, match="query_pre_attn_scalar is 64"):
         write_gguf(folder, tmp_path / "odd.gguf")
+
+
+def test_the_tables_of_a_version_never_change(tiny_checkpoint: Path) -> None:
+    """A file that is read tomorrow was written yesterday: where this fails, kFormat in tables.cpp must change too."""
+    tables = _core.token_arrays(_core.Tokenizer.from_json(str(tiny_checkpoint / "tokenizer.json")))[4]
+    assert tables.startswith(b"tktable1")
+    assert hashlib.sha256(tables).hexdigest() == "a7e731754f3ae87be2e3ca88ef7f59246b4318f4f96c777c1bfd6b3372f9add5"
