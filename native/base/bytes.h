@@ -32,15 +32,14 @@ T load(const uint8_t* p) {
 template <typename T>
 class View {
  public:
-  View() = default;
   View(const uint8_t* data, size_t size) : data_(data), size_(size) {}
 
   size_t size() const { return size_; }
   T operator[](size_t i) const { return load<T>(data_ + i * sizeof(T)); }
 
  private:
-  const uint8_t* data_ = nullptr;
-  size_t size_ = 0;
+  const uint8_t* data_;
+  size_t size_;
 };
 
 // Owned memory on a cache line boundary, not initialised.

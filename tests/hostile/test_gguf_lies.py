@@ -281,6 +281,7 @@ HUGE = 2**64 - 1
         (put(GGML + "eos_token_id", u32(2**32 - 1)), WeightsError, "eos_token_id` is no token"),
         (put("gemlet.tokens_outside", array(STRING, 1, text(b""))), WeightsError, "is empty"),
         (put("gemlet.tokens_outside", u32(1)), UnsupportedModel, "is of another type"),
+        (put("gemlet.tokenizer_tables", u32(1)), UnsupportedModel, "is of another type"),
         (tokens_twice, WeightsError, "is there twice"),
         (change_score, WeightsError, "has no score"),
         (change_token(SIZE - 1, 5), UnsupportedModel, "has type 5"),
