@@ -2,10 +2,11 @@
 // readable to its last element, and the tokenizer sound.
 //
 // The input: a byte n. n < 128: the rest is the file. Else n - 128 changes of three bytes to the small file: the place,
-// in two, and what to put there.
+// in two, and what to put there. The tokenizer's tables are the file's last part.
 #include "weights/gguf.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -43,8 +44,26 @@ constexpr std::string_view kNumbers[] = {"block_count",          "context_length
                                          "attention.key_length", "attention.value_length", "dense_2_feat_in",
                                          "dense_2_feat_out",     "dense_3_feat_in",        "dense_3_feat_out"};
 
-// No token but 256 bytes, three control pieces and four letters; three tensors, one of each kind.
+// Three control pieces, 256 bytes and four letters.
+OwnedTokenArrays small_tokenizer() {
+  Vocabulary vocabulary;
+  for (const char* piece : {"<pad>", "<eos>", "<bos>"}) vocabulary.add(piece, PieceKind::kControl, 0);
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string hex = {"0123456789ABCDEF"[byte / 16], "0123456789ABCDEF"[byte % 16]};
+    vocabulary.add("<0x" + hex + ">", PieceKind::kByte, 0);
+  }
+  for (const char* piece : {"▁", "a", "aa"}) vocabulary.add(piece, PieceKind::kNormal, 0);
+  vocabulary.add("▁▁", PieceKind::kUserDefined, 0);
+  vocabulary.bos = 2;
+  vocabulary.eos = 1;
+  return write_token_arrays(Tokenizer(vocabulary, derive_merges(vocabulary)));
+}
+
+constexpr uint64_t kTensors = 96 + 256 + 128 + 128;  // bytes of all of them; the tokenizer's tables follow
+
+// The settings, the tokenizer and four tensors, one of each kind.
 std::string small_file() {
+  const OwnedTokenArrays tokenizer = small_tokenizer();
   Writer w;
   w.bytes() = "GGUF";
   w.put<uint32_t>(3).put<uint64_t>(4).put<uint64_t>(5 + std::size(kNumbers));
@@ -53,17 +72,11 @@ std::string small_file() {
     w.key("gemma-embedding." + std::string(name), GgufType::kU32).put<uint32_t>(32);
   }
   w.key("gemma-embedding.attention.sliding_window", GgufType::kU32).put<uint32_t>(512);
-  std::vector<std::string> pieces = {"<pad>", "<eos>", "<bos>"};
-  for (int byte = 0; byte < 256; ++byte) {
-    pieces.push_back(std::string("<0x") + "0123456789ABCDEF"[byte / 16] + "0123456789ABCDEF"[byte % 16] + ">");
-  }
-  for (const char* piece : {"▁", "a", "aa", "  "}) pieces.emplace_back(piece);
-  w.array("tokens", GgufType::kString, pieces.size());
-  for (const std::string& piece : pieces) w.text(piece);
-  w.array("scores", GgufType::kF32, pieces.size());
-  for (size_t i = 0; i < pieces.size(); ++i) w.put(-static_cast<float>(i));
-  w.array("types", GgufType::kI32, pieces.size());
-  for (size_t i = 0; i < pieces.size(); ++i) w.put<int32_t>(i < 3 ? 3 : i < 259 ? 6 : i < 262 ? 1 : 4);
+  w.array("tokens", GgufType::kString, tokenizer.types.size()).bytes() += tokenizer.tokens;
+  w.array("scores", GgufType::kF32, tokenizer.types.size());
+  for (const float score : tokenizer.scores) w.put(score);
+  w.array("types", GgufType::kI32, tokenizer.types.size());
+  for (const int32_t type : tokenizer.types) w.put(type);
   uint64_t offset = 0;
   auto tensor = [&](std::string_view name, uint32_t type, uint64_t bytes) {
     w.text(name).put<uint32_t>(2).put<uint64_t>(32).put<uint64_t>(2).put(type).put(offset);
@@ -74,20 +87,24 @@ std::string small_file() {
   tensor("dense_3.weight", 30, 128);
   tensor("blk.0.attn_q.weight", 1, 128);
   w.pad();
-  w.bytes().resize(w.bytes().size() + offset);
-  return w.bytes();
+  w.bytes().resize(w.bytes().size() + kTensors);
+  return w.bytes() + tokenizer.tables;
 }
 
-Bytes bytes_of_text(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-
-void read_tokenizer(const GgufFile& file) {
+std::optional<Tokenizer> read_tokenizer(const GgufFile& file) {
   const GgufValue *tokens = file.find("tokens"), *scores = file.find("scores"), *types = file.find("types");
-  if (!tokens || !scores || !types || !tokens->is_array || tokens->type != GgufType::kString) return;
+  if (!tokens || !scores || !types || !tokens->is_array || tokens->type != GgufType::kString) return {};
   const TokenArrays arrays{tokens->count, tokens->bytes, scores->bytes, types->bytes, 2, 1, {}};
-  const Tokenizer tokenizer = read_token_arrays(arrays, "fuzz");
+  Bytes tables;
+  if (file.data.size > kTensors) tables = {file.data.data + kTensors, file.data.size - kTensors};
+  return read_token_arrays(arrays, tables, "fuzz");
+}
+
+void use(const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
-  tokenizer.encode("a aaa  <eos><pad>\xff é", ControlText::kParse, ids);
-  tokenizer.decode(ids.data(), ids.size());
+  tokenizer.encode("a aaa  <eos><pad>\xff é" + std::string(100, 'a'), ControlText::kParse, ids);
+  for (int32_t id = 0; tokenizer.pieces().has(id); ++id) ids.push_back(id);
+  tokenizer.decode(ids.data(), ids.size());  // whose ids must be in the vocabulary
 }
 
 void read(Bytes bytes) {
@@ -100,7 +117,7 @@ void read(Bytes bytes) {
     read_gguf_config(file, "fuzz");
   } catch (const Error&) {
   }
-  read_tokenizer(file);
+  if (const auto tokenizer = read_tokenizer(file)) use(*tokenizer);
 }
 
 }  // namespace
@@ -115,9 +132,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (size_t i = 1, changes = *data - 128; changes > 0 && i + 3 <= size; --changes, i += 3) {
       changed[load<uint16_t>(data + i) % changed.size()] = static_cast<char>(data[i + 2]);
     }
-    bytes = bytes_of_text(changed);
+    bytes = bytes_of(changed);
   }
-  if (*data == 128) read(bytes);  // it must be readable
+  if (*data == 128) {  // it must be readable, and its tables must be used
+    read(bytes);
+    const auto tokenizer = read_tokenizer(read_gguf(bytes, "small"));
+    if (tokenizer->tables().block.data + tokenizer->tables().block.size != bytes.data + bytes.size) __builtin_trap();
+  }
   try {
     read(bytes);
   } catch (const Error&) {

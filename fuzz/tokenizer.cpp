@@ -43,8 +43,6 @@ std::string small_file() {
   return kHead + added + kSteps + vocab + kTail;
 }
 
-Bytes bytes_of(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
-
 void require(bool holds) {
   if (!holds) __builtin_trap();
 }

@@ -18,6 +18,8 @@ struct Bytes {
   std::string_view text() const { return {reinterpret_cast<const char*>(data), size}; }
 };
 
+inline Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
 // A little-endian value at any alignment. The caller has checked that sizeof(T) bytes are there.
 template <typename T>
 T load(const uint8_t* p) {
@@ -25,6 +27,20 @@ T load(const uint8_t* p) {
   std::memcpy(&value, p, sizeof value);
   return value;
 }
+
+// Numbers end to end at any alignment, which someone else owns.
+template <typename T>
+class View {
+ public:
+  View(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+
+  size_t size() const { return size_; }
+  T operator[](size_t i) const { return load<T>(data_ + i * sizeof(T)); }
+
+ private:
+  const uint8_t* data_;
+  size_t size_;
+};
 
 // Owned memory on a cache line boundary, not initialised.
 template <typename T>

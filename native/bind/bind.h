@@ -12,6 +12,14 @@ void bind_tokenizer(nanobind::module_& m);
 void bind_model(nanobind::module_& m);
 void bind_gguf(nanobind::module_& m);
 
+// A file may hold any bytes; what is not UTF-8 becomes U+FFFD.
+inline nanobind::str text_of(std::string_view text) {
+  const auto size = static_cast<Py_ssize_t>(text.size());
+  PyObject* const decoded = PyUnicode_DecodeUTF8(text.data(), size, "replace");
+  if (!decoded) throw nanobind::python_error();
+  return nanobind::steal<nanobind::str>(decoded);
+}
+
 template <typename T>
 using Array = nanobind::ndarray<nanobind::numpy, T>;
 

@@ -22,10 +22,6 @@ namespace {
 constexpr uint64_t kLongArray = 64;         // longer ones are not metadata for people
 constexpr size_t kChunk = size_t{1} << 14;  // elements that are converted at a time
 
-nb::str text_of(std::string_view text) {  // a file may hold any bytes
-  return nb::steal<nb::str>(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
-}
-
 // The strings of an array of strings.
 std::vector<std::string_view> strings_of(const GgufValue& array) {
   std::vector<std::string_view> strings;
@@ -188,6 +184,15 @@ const GgufValue& require(const GgufFile& file, const std::string& path, const ch
   return *value;
 }
 
+// What may be the tokenizer's tables: from their place to the end of the file.
+Bytes tables_in(const GgufFile& file, const std::string& path) {
+  constexpr const char* kKey = "gemlet.tokenizer_tables";
+  if (!file.find(kKey)) return {};
+  const auto offset = load<uint64_t>(require(file, path, kKey, GgufType::kU64, false).bytes.data);
+  if (offset > file.data.size) return {};
+  return {file.data.data + offset, file.data.size - offset};
+}
+
 Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
   const GgufValue& model = require(file, path, "tokenizer.ggml.model", GgufType::kString, false);
   if (model.bytes.text() != "llama") {
@@ -215,7 +220,7 @@ Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
   if (file.find("gemlet.tokens_outside")) {
     arrays.outside = strings_of(require(file, path, "gemlet.tokens_outside", GgufType::kString, true));
   }
-  return read_token_arrays(arrays, path);
+  return read_token_arrays(arrays, tables_in(file, path), path);
 }
 
 Tokenizer tokenizer_of(const Gguf& gguf) {
@@ -223,14 +228,14 @@ Tokenizer tokenizer_of(const Gguf& gguf) {
   return read_tokenizer(gguf.content, gguf.file.path());
 }
 
-// (tokens, scores, types) for a file, and the pieces that have no embedding.
+// (tokens, scores, types) for a file, the pieces that have no embedding, the tables.
 nb::object token_arrays(const Tokenizer& tokenizer) {
-  const OwnedTokenArrays arrays = write_token_arrays(tokenizer.vocabulary());
+  const OwnedTokenArrays arrays = write_token_arrays(tokenizer);
   auto bytes = [](const auto& values) {
     return nb::bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
   };
-  return nb::make_tuple(bytes(arrays.tokens), bytes(arrays.scores), bytes(arrays.types),
-                        nb::cast(tokenizer.vocabulary().outside()));
+  return nb::make_tuple(bytes(arrays.tokens), bytes(arrays.scores), bytes(arrays.types), nb::cast(arrays.outside),
+                        bytes(arrays.tables));
 }
 
 }  // namespace
@@ -244,13 +249,16 @@ void bind_gguf(nb::module_& m) {
            "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top. "
            "Raises WeightsError for a number that does not fit.");
   m.def("open_safetensors", open_safetensors, nb::arg("path"), "Raises WeightsError, UnsupportedModel.");
-  m.def("token_arrays", token_arrays, nb::arg("tokenizer"),
-        "Return what a GGUF file holds of it: (tokens, scores, token_type as bytes, pieces without an embedding).");
+  m.def(
+      "token_arrays", token_arrays, nb::arg("tokenizer"),
+      "Return what a GGUF file holds of it: (tokens, scores, token_type as bytes, pieces without an embedding, tables "
+      "as bytes).");
   nb::class_<Gguf, WeightFile>(m, "Gguf", "A mapped GGUF file: settings, tokenizer and tensors.")
       .def_static("open", open_gguf, nb::arg("path"), "Raises WeightsError, UnsupportedModel.")
       .def_prop_ro("metadata", metadata)
       .def("config", config, "Return what Model takes. Raises UnsupportedModel.")
-      .def("tokenizer", tokenizer_of, "Raises WeightsError, UnsupportedModel.");
+      .def("tokenizer", tokenizer_of, nb::keep_alive<0, 1>(),  // it may read its tables in the mapped file
+           "Raises WeightsError, UnsupportedModel.");
 }
 
 }  // namespace gemlet

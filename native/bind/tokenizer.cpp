@@ -116,20 +116,19 @@ nb::object encode_with_offsets(const Tokenizer& tokenizer, const nb::str& text, 
 }
 
 nb::str decode(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
-  const std::string text = tokenizer.decode(ids.data(), ids.size());
-  return nb::str(text.data(), text.size());
+  return text_of(tokenizer.decode(ids.data(), ids.size()));
 }
 
-std::string id_to_piece(const Tokenizer& tokenizer, int32_t id) {
-  if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocabulary().size()) {
+nb::str id_to_piece(const Tokenizer& tokenizer, int32_t id) {
+  if (!tokenizer.pieces().has(id)) {
     throw Error(Code::kInput, "no piece has id " + std::to_string(id) + ", the vocabulary has " +
-                                  std::to_string(tokenizer.vocabulary().size()));
+                                  std::to_string(tokenizer.pieces().size()));
   }
-  return std::string(tokenizer.vocabulary().piece(id));
+  return text_of(tokenizer.pieces().piece(id));
 }
 
-std::optional<int32_t> piece_to_id(const Tokenizer& tokenizer, const std::string& piece) {
-  const int32_t id = tokenizer.vocabulary().find(piece);
+std::optional<int32_t> piece_to_id(const Tokenizer& tokenizer, std::string_view piece) {
+  const int32_t id = tokenizer.pieces().find(piece);
   return id < 0 ? std::nullopt : std::optional(id);
 }
 
@@ -148,9 +147,9 @@ void bind_tokenizer(nb::module_& m) {
       .def("decode", decode, nb::arg("ids"), "Return the text; control pieces are left out. Raises InputError.")
       .def("id_to_piece", id_to_piece, nb::arg("id"), "Return the piece; \"▁\" is a space. Raises InputError.")
       .def("piece_to_id", piece_to_id, nb::arg("piece"), "Return the id, or None.")
-      .def_prop_ro("vocab_size", [](const Tokenizer& t) { return t.vocabulary().size(); })
-      .def_prop_ro("bos", [](const Tokenizer& t) { return t.vocabulary().bos; })
-      .def_prop_ro("eos", [](const Tokenizer& t) { return t.vocabulary().eos; });
+      .def_prop_ro("vocab_size", [](const Tokenizer& t) { return t.pieces().size(); })
+      .def_prop_ro("bos", [](const Tokenizer& t) { return t.tables().bos; })
+      .def_prop_ro("eos", [](const Tokenizer& t) { return t.tables().eos; });
 }
 
 }  // namespace gemlet

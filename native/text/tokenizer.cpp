@@ -21,6 +21,24 @@ void append_with_spaces(std::string& text, std::string_view piece) {
   text.append(piece);
 }
 
+[[noreturn]] void lacks(const std::string& piece) { throw Error(Code::kWeights, "the vocabulary lacks " + piece); }
+
+std::array<int32_t, 256> find_bytes(const Pieces& pieces) {
+  std::array<int32_t, 256> ids;
+  ids.fill(-1);
+  for (int32_t id = 0; pieces.has(id); ++id) {
+    if (pieces.kind(id) != PieceKind::kByte) continue;
+    const int byte = byte_of(pieces.piece(id));
+    if (byte < 0) throw Error(Code::kWeights, "piece " + std::to_string(id) + " is a byte, but does not spell one");
+    ids[static_cast<size_t>(byte)] = id;
+  }
+  for (size_t byte = 0; byte < 256; ++byte) {
+    static constexpr char kHex[] = "0123456789ABCDEF";
+    if (ids[byte] < 0) lacks(std::string("the byte piece `<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">`");
+  }
+  return ids;
+}
+
 }  // namespace
 
 // One text on its way through the steps.
@@ -42,10 +60,11 @@ class Encoder {
   static constexpr size_t kShortWord = 64;
 
   void emit(int32_t id, uint32_t begin, uint32_t end);
+  [[noreturn]] void refuse(int32_t id, uint32_t begin);
   void end_word(uint32_t end);
   void merge_short();
   void merge_long();
-  uint32_t rank(size_t left, size_t right) const { return t_.merges_.rank(word_[left].id, word_[right].id); }
+  uint32_t rank(size_t left, size_t right) const { return t_.tables_.merges.rank(word_[left].id, word_[right].id); }
 
   const Tokenizer& t_;
   const bool control_;
@@ -73,9 +92,9 @@ size_t Encoder::run(std::string_view text) {
       }
     }
     const Utf8Char c = decode_utf8(p, end);
-    const int32_t id = t_.characters_.find(c.code);
+    const int32_t id = t_.tables_.characters.find(c.code);
     const std::string_view bytes = c.valid ? std::string_view(p, c.length) : kReplacement;
-    if (id < 0 || !t_.neighbours_.meet(last, NeighbourTable::front(bytes))) end_word(offset(p));
+    if (id < 0 || !t_.tables_.neighbours.meet(last, NeighbourTable::front(bytes))) end_word(offset(p));
     if (id < 0) {
       for (const char byte : bytes) emit(t_.bytes_[static_cast<uint8_t>(byte)], offset(p), offset(p) + c.length);
     } else {
@@ -89,15 +108,20 @@ size_t Encoder::run(std::string_view text) {
 }
 
 void Encoder::emit(int32_t id, uint32_t begin, uint32_t end) {
-  if (static_cast<size_t>(id) >= t_.vocabulary_.size()) {
-    const std::string& piece = t_.vocabulary_.outside()[static_cast<size_t>(id) - t_.vocabulary_.size()];
-    throw Error(Code::kInput, "the control token `" + piece + "` at byte " + std::to_string(begin) + ": its id " +
-                                  std::to_string(id) +
-                                  " has no embedding; take it out, or read control tokens as literal text");
-  }
+  if (!t_.pieces().has(id)) refuse(id, begin);
   ++count_;
   if (ids_) ids_->push_back(id);
   if (spans_) spans_->push_back({begin, end});
+}
+
+void Encoder::refuse(int32_t id, uint32_t begin) {
+  if (id < 0 || static_cast<size_t>(id) >= t_.pieces().size_with_outside()) {
+    throw Error(Code::kWeights, "the tokenizer's tables are damaged, they name a piece " + std::to_string(id) +
+                                    ": write the file again");
+  }
+  throw Error(Code::kInput, "the control token `" + std::string(t_.pieces().piece(id)) + "` at byte " +
+                                std::to_string(begin) + ": its id " + std::to_string(id) +
+                                " has no embedding; take it out, or read control tokens as literal text");
 }
 
 void Encoder::end_word(uint32_t end) {
@@ -118,7 +142,7 @@ void Encoder::merge_short() {
     const auto best =
         std::min_element(word_.begin(), word_.end(), [](const Symbol& a, const Symbol& b) { return a.rank < b.rank; });
     if (best->rank == MergeTable::kNone) return;
-    best->id = t_.merges_.whole(best->rank);
+    best->id = t_.tables_.merges.whole(best->rank);
     word_.erase(best + 1);
     const auto i = static_cast<size_t>(best - word_.begin());
     word_[i].rank = i + 1 < word_.size() ? rank(i, i + 1) : MergeTable::kNone;
@@ -152,7 +176,7 @@ void Encoder::merge_long() {
     const auto i = static_cast<uint32_t>(top);
     if (top != entry(i)) continue;  // one of the two has merged with another since
     const uint32_t gone = links[i].next;
-    word_[i].id = t_.merges_.whole(word_[i].rank);
+    word_[i].id = t_.tables_.merges.whole(word_[i].rank);
     word_[gone].rank = MergeTable::kNone;
     links[i].next = links[gone].next;
     if (links[i].next < size) links[links[i].next].previous = i;
@@ -164,26 +188,22 @@ void Encoder::merge_long() {
   word_.resize(kept);
 }
 
-Tokenizer::Tokenizer(Vocabulary vocabulary, const std::vector<Merge>& merges)
-    : vocabulary_(std::move(vocabulary)),
-      merges_(merges),
-      characters_(vocabulary_),
-      neighbours_(vocabulary_),
-      raw_pieces_(vocabulary_) {
-  auto require = [&](const std::string& piece, int32_t id, PieceKind kind) {
-    if (id < 0 || static_cast<size_t>(id) >= vocabulary_.size() || vocabulary_.kind(id) != kind) {
-      throw Error(Code::kWeights, "the vocabulary lacks " + piece);
-    }
+Tokenizer::Tokenizer(const Vocabulary& vocabulary, const std::vector<Merge>& merges)
+    : Tokenizer(build_tables(vocabulary, merges), {}) {}
+
+Tokenizer::Tokenizer(Bytes tables) : Tokenizer({}, tables) {}
+
+Tokenizer::Tokenizer(Buffer<uint8_t> own, Bytes others)
+    : own_(std::move(own)),
+      tables_(read_tables(own_.size() ? Bytes{own_.data(), own_.size()} : others)),
+      raw_pieces_(tables_.pieces),
+      bytes_(find_bytes(tables_.pieces)) {
+  auto require = [this](const char* piece, int32_t id, PieceKind kind) {
+    if (!pieces().has(id) || pieces().kind(id) != kind) lacks(piece);
   };
-  for (size_t byte = 0; byte < 256; ++byte) {
-    static constexpr char kHex[] = "0123456789ABCDEF";
-    const std::string piece = std::string("<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">";
-    bytes_[byte] = vocabulary_.find(piece);
-    require("the byte piece `" + piece + "`", bytes_[byte], PieceKind::kByte);
-  }
-  require("a control piece for bos", vocabulary_.bos, PieceKind::kControl);
-  require("a control piece for eos", vocabulary_.eos, PieceKind::kControl);
-  require("the piece `▁`", characters_.find(' '), PieceKind::kNormal);
+  require("a control piece for bos", tables_.bos, PieceKind::kControl);
+  require("a control piece for eos", tables_.eos, PieceKind::kControl);
+  require("the piece `▁`", tables_.characters.find(' '), PieceKind::kNormal);
 }
 
 void Tokenizer::encode(std::string_view text, ControlText control, std::vector<int32_t>& ids,
@@ -206,16 +226,16 @@ std::string Tokenizer::decode(const int32_t* ids, size_t count) const {
     bytes.clear();
   };
   for (const int32_t* id = ids; id != ids + count; ++id) {
-    if (*id < 0 || static_cast<size_t>(*id) >= vocabulary_.size()) {
+    if (!pieces().has(*id)) {
       throw Error(Code::kInput, "token " + std::to_string(id - ids) + " has id " + std::to_string(*id) +
-                                    ", the vocabulary has " + std::to_string(vocabulary_.size()));
+                                    ", the vocabulary has " + std::to_string(pieces().size()));
     }
-    const std::string_view piece = vocabulary_.piece(*id);
-    switch (vocabulary_.kind(*id)) {
+    const std::string_view piece = pieces().piece(*id);
+    switch (pieces().kind(*id)) {
       case PieceKind::kControl:
         break;
       case PieceKind::kByte:
-        bytes.push_back(static_cast<char>(std::stoi(std::string(piece.substr(3, 2)), nullptr, 16)));
+        bytes.push_back(static_cast<char>(byte_of(piece)));
         break;
       case PieceKind::kNormal:
       case PieceKind::kUserDefined:

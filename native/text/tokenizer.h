@@ -30,12 +30,16 @@ class Tokenizer {
   static constexpr size_t kMaxTextBytes = size_t{1} << 30;
 
   // `merges` is derive_merges(vocabulary). Throws Error(kWeights) when the vocabulary lacks a byte, "▁", bos or eos.
-  Tokenizer(Vocabulary vocabulary, const std::vector<Merge>& merges);
+  Tokenizer(const Vocabulary& vocabulary, const std::vector<Merge>& merges);
+  // Reads tables that build_tables made where they lie; their owner outlives the tokenizer.
+  // Throws Error(kWeights) as read_tables does, and when they lack what the other constructor asks for.
+  explicit Tokenizer(Bytes tables);
 
   // Appends the text's tokens, without bos and eos. Any bytes are a text: what is not UTF-8 counts as U+FFFD, one for
   // each longest prefix of a valid character, as Python's errors="replace" has it.
   // All pieces of one character that was cut into bytes have the span of the whole character.
-  // Throws Error(kInput) for a text over kMaxTextBytes and for a control piece outside of the vocabulary.
+  // Throws Error(kInput) for a text over kMaxTextBytes and for a control piece outside of the vocabulary, and
+  // Error(kWeights) when damaged tables lead to no piece.
   void encode(std::string_view text, ControlText control, std::vector<int32_t>& ids,
               std::vector<Span>* spans = nullptr) const;
   size_t count(std::string_view text, ControlText control) const;
@@ -44,15 +48,16 @@ class Tokenizer {
   // Throws Error(kInput) for an id outside of the vocabulary.
   std::string decode(const int32_t* ids, size_t count) const;
 
-  const Vocabulary& vocabulary() const { return vocabulary_; }
+  const Tables& tables() const { return tables_; }
+  const Pieces& pieces() const { return tables_.pieces; }
 
  private:
   friend class Encoder;
 
-  Vocabulary vocabulary_;
-  MergeTable merges_;
-  CharacterTable characters_;
-  NeighbourTable neighbours_;
+  Tokenizer(Buffer<uint8_t> own, Bytes others);
+
+  Buffer<uint8_t> own_;  // empty: the tables are someone else's
+  Tables tables_;
   RawPieces raw_pieces_;
   std::array<int32_t, 256> bytes_;  // byte → its piece
 };

@@ -1,9 +1,8 @@
 // tokenizer_gguf.cpp - see tokenizer_gguf.h.   (chapter 4)
 #include "text/tokenizer_gguf.h"
 
-#include <utility>
-
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace gemlet {
 namespace {
@@ -25,11 +24,6 @@ bool looks_special(std::string_view piece) {
   return piece == "<mask>" || (piece.starts_with("<unused") && piece.ends_with(">"));
 }
 
-bool is_byte_piece(std::string_view piece) {
-  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); };
-  return piece.size() == 6 && piece.starts_with("<0x") && is_hex(piece[3]) && is_hex(piece[4]) && piece[5] == '>';
-}
-
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   for (size_t at; (at = text.find(from)) != text.npos; text.remove_prefix(at + from.size())) {
@@ -49,7 +43,7 @@ PieceKind kind_of(int32_t type, std::string_view piece, size_t id) {
     case kUserDefinedToken:
       return PieceKind::kUserDefined;
     case kByteToken:
-      if (is_byte_piece(piece)) return PieceKind::kByte;
+      if (byte_of(piece) >= 0) return PieceKind::kByte;
       throw Error(Code::kWeights, "token " + std::to_string(id) + " is a byte, but does not spell one");
     default:
       throw Error(Code::kUnsupported,
@@ -57,10 +51,16 @@ PieceKind kind_of(int32_t type, std::string_view piece, size_t id) {
   }
 }
 
+// Of all that the tables follow from.
+uint64_t hash_of(const TokenArrays& arrays) {
+  Hash hash;
+  hash.add(arrays.count).add(arrays.tokens).add(arrays.scores).add(arrays.types);
+  hash.add(static_cast<uint64_t>(arrays.bos)).add(static_cast<uint64_t>(arrays.eos));
+  for (const std::string_view piece : arrays.outside) hash.add(bytes_of(piece));
+  return hash.value();
+}
+
 Vocabulary read_vocabulary(const TokenArrays& arrays) {
-  if (arrays.scores.size != arrays.count * sizeof(float) || arrays.types.size != arrays.count * sizeof(int32_t)) {
-    throw Error(Code::kWeights, "tokens, scores and token_type are not equally long");
-  }
   Vocabulary vocabulary;
   const uint8_t* at = arrays.tokens.data;
   for (size_t id = 0; id < arrays.count; ++id) {
@@ -81,31 +81,41 @@ Vocabulary read_vocabulary(const TokenArrays& arrays) {
   return vocabulary;
 }
 
+Tokenizer derive_tokenizer(const TokenArrays& arrays) {
+  const Vocabulary vocabulary = read_vocabulary(arrays);
+  return Tokenizer(vocabulary, derive_merges(vocabulary));
+}
+
 }  // namespace
 
-Tokenizer read_token_arrays(const TokenArrays& arrays, const std::string& path) {
+Tokenizer read_token_arrays(const TokenArrays& arrays, Bytes tables, const std::string& path) {
   try {
-    Vocabulary vocabulary = read_vocabulary(arrays);
-    const std::vector<Merge> merges = derive_merges(vocabulary);
-    return Tokenizer(std::move(vocabulary), merges);
+    if (arrays.scores.size != arrays.count * sizeof(float) || arrays.types.size != arrays.count * sizeof(int32_t)) {
+      throw Error(Code::kWeights, "tokens, scores and token_type are not equally long");
+    }
+    return tables.size && are_tables_of(tables, hash_of(arrays)) ? Tokenizer(tables) : derive_tokenizer(arrays);
   } catch (const Error& error) {
     throw Error(error.code(), path + ": " + error.what());
   }
 }
 
-OwnedTokenArrays write_token_arrays(const Vocabulary& vocabulary) {
+OwnedTokenArrays write_token_arrays(const Tokenizer& tokenizer) {
   OwnedTokenArrays out;
+  const Pieces& pieces = tokenizer.pieces();
   auto add = [&out](std::string_view text, float score, int32_t type) {
     const uint64_t length = text.size();
     out.tokens.append(reinterpret_cast<const char*>(&length), sizeof length).append(text);
     out.scores.push_back(score);
     out.types.push_back(type);
   };
-  for (int32_t id = 0; id < static_cast<int32_t>(vocabulary.size()); ++id) {
-    const std::string_view piece = vocabulary.piece(id);
-    switch (vocabulary.kind(id)) {
+  int32_t first_normal = -1;
+  for (int32_t id = 0; pieces.has(id); ++id) {
+    const std::string_view piece = pieces.piece(id);
+    const PieceKind kind = pieces.kind(id);
+    if (kind == PieceKind::kNormal && first_normal < 0) first_normal = id;
+    switch (kind) {
       case PieceKind::kNormal:
-        add(piece, vocabulary.score(id), kNormalToken);
+        add(piece, static_cast<float>(first_normal - id), kNormalToken);
         break;
       case PieceKind::kUserDefined:
         add(replace_all(piece, kSpaceMark, " "), kNoScore, looks_special(piece) ? kControlToken : kUserDefinedToken);
@@ -117,7 +127,26 @@ OwnedTokenArrays write_token_arrays(const Vocabulary& vocabulary) {
         add(piece, 0, kByteToken);
     }
   }
+  for (size_t id = pieces.size(); id < pieces.size_with_outside(); ++id) {
+    out.outside.emplace_back(pieces.piece(static_cast<int32_t>(id)));
+  }
+  const Bytes block = tokenizer.tables().block;
+  out.tables.assign(block.text());
+  stamp_tables(reinterpret_cast<uint8_t*>(out.tables.data()), hash_of(out.view(tokenizer)));
   return out;
+}
+
+TokenArrays OwnedTokenArrays::view(const Tokenizer& tokenizer) const {
+  auto bytes = [](const auto& values) {
+    return Bytes{reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(values[0])};
+  };
+  return {types.size(),
+          bytes(tokens),
+          bytes(scores),
+          bytes(types),
+          tokenizer.tables().bos,
+          tokenizer.tables().eos,
+          {outside.begin(), outside.end()}};
 }
 
 }  // namespace gemlet

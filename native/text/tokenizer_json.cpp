@@ -69,11 +69,6 @@ class TokenizerFile {
   throw Error(Code::kUnsupported, "`" + field + "` " + fault);
 }
 
-bool is_byte_piece(std::string_view piece) {
-  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); };
-  return piece.size() == 6 && piece.substr(0, 3) == "<0x" && is_hex(piece[3]) && is_hex(piece[4]) && piece[5] == '>';
-}
-
 // Each field must be known and come once.
 void TokenizerFile::read_object(const std::string& prefix, std::vector<Field> fields) {
   reader_.enter_object();
@@ -128,7 +123,7 @@ Tokenizer TokenizerFile::read() {
                    {"decoder", true, expect("decoder", kDecoder)},
                    {"model", true, read_model}});
   reader_.finish();
-  return Tokenizer(std::move(vocabulary_), *merges_);
+  return Tokenizer(vocabulary_, *merges_);
 }
 
 void TokenizerFile::read_added_tokens() {
@@ -177,7 +172,7 @@ void TokenizerFile::read_vocab() {
 // What the user defined has score 0.
 void TokenizerFile::add_piece(std::string_view piece, int32_t id) {
   if (static_cast<size_t>(id) != vocabulary_.size()) refuse("model.vocab", "does not list its ids as 0, 1, 2, ...");
-  PieceKind kind = is_byte_piece(piece) ? PieceKind::kByte : PieceKind::kNormal;
+  PieceKind kind = byte_of(piece) >= 0 ? PieceKind::kByte : PieceKind::kNormal;
   if (next_added_ < added_.size() && added_[next_added_].id == id) {
     const AddedToken& token = added_[next_added_++];
     if (token.content != piece) refuse("added_tokens", "and `model.vocab` differ about id " + std::to_string(id));

@@ -92,6 +92,13 @@ void Vocabulary::add_outside(std::string_view text) {
   outside_.emplace_back(text);
 }
 
+int byte_of(std::string_view piece) {
+  auto digit = [piece](size_t i) { return std::string_view("0123456789ABCDEF").find(piece[i]); };
+  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return -1;
+  const size_t high = digit(3), low = digit(4);
+  return high < 16 && low < 16 ? static_cast<int>(high * 16 + low) : -1;
+}
+
 namespace {
 
 // Every prefix of a piece that is a piece is the longest such prefix, or a prefix of that; with suffixes likewise.

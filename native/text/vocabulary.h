@@ -1,4 +1,5 @@
-// vocabulary.h - the pieces a text is cut into, and which two of them make a third.   (chapter 4)
+// vocabulary.h - the pieces a text is cut into, and which two of them make a third: what the tables are built from.
+// (chapter 4)
 #pragma once
 #include <cstdint>
 #include <string>
@@ -58,6 +59,9 @@ class Vocabulary {
   std::vector<uint32_t> slots_ = std::vector<uint32_t>(16, kFree);  // open addressing, at most half full
   std::vector<std::string> outside_;
 };
+
+// Which byte a byte piece stands for: "<0x41>" → 0x41; -1: it does not spell one.
+int byte_of(std::string_view piece);
 
 struct Merge {
   int32_t left, right, whole;

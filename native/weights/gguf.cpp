@@ -280,6 +280,7 @@ void Reader::place(GgufFile& out) {
     end = place.offset + place.size;
     out.tensors.find(checkpoint_name(place.name))->second.bytes = {file_.data + begin + place.offset, place.size};
   }
+  if (begin < file_.size) out.data = {file_.data + begin, file_.size - begin};
 }
 
 GgufFile Reader::read() {

@@ -28,6 +28,7 @@ struct GgufValue {
 struct GgufFile {
   std::map<std::string, GgufValue, std::less<>> metadata;
   std::map<std::string, Tensor> tensors;  // under the checkpoint's names: "layers.0.mlp.up_proj.weight"
+  Bytes data;                             // from where tensors' offsets count, to the end of the file
   bool norms_hold_one = true;             // the norms' tensors are 1 + w, where a checkpoint stores w
 
   const GgufValue* find(std::string_view key) const;

@@ -10,8 +10,12 @@ import os
 import shutil
 import struct
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -47,6 +51,9 @@ LAYER_NAMES = {
 _BLOCK_BYTES = 8 << 20
 """Written at a time, about."""
 
+_MOST_THREADS = 8
+"""More would only wait for the disk, and hold two blocks each."""
+
 _SPARE_BYTES = 16 << 20
 """Asked for on top of the file, so that writing it does not leave the disk with nothing."""
 
@@ -71,12 +78,18 @@ class _Tensor:
     def size(self) -> int:
         return self.shape[0] * self.row_bytes
 
-    def blocks(self) -> Iterator[bytes]:
+    @property
+    def padding(self) -> int:
+        return -self.size % ALIGNMENT
+
+    def blocks(self) -> Iterator[Callable[[], Any]]:
+        """What gives its bytes, a part at a time."""
         rows = max(1, _BLOCK_BYTES // self.row_bytes)
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
             end = min(begin + rows, self.shape[0])
-            yield self.file.read(self.source, self.dtype, begin, end, add).tobytes()
+            yield partial(self.file.read, self.source, self.dtype, begin, end, add)
+        yield partial(bytes, self.padding)
 
 
 def write_gguf(
@@ -109,10 +122,13 @@ def write_gguf(
     if source_sha256 is None:
         with open(checkpoint.weights[0][0], "rb") as file:
             source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    head = _head(_metadata(checkpoint, dtype, name or folder.resolve().name, source_sha256), tensors)
-    total = len(head) + sum(tensor.size + -tensor.size % ALIGNMENT for tensor in tensors)
+    data = sum(tensor.size + tensor.padding for tensor in tensors)
+    tokenizer, tables = _tokenizer_metadata(checkpoint.tokenizer, data)
+    metadata = _metadata(checkpoint, dtype, name or folder.resolve().name, source_sha256)
+    head = _head(metadata | tokenizer, tensors)
+    total = len(head) + data + len(tables)
     _require_space(path.parent, total)
-    _write(path, head, tensors, lambda done: progress(done, total) if progress else None)
+    _write(path, head, tensors, tables, lambda done: progress(done, total) if progress else None)
 
 
 def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
@@ -172,15 +188,19 @@ def _metadata(checkpoint: Checkpoint, dtype: WeightType, name: str, source_sha25
         "general.file_type": _u32(FILE_TYPES[dtype]),
         "general.quantization_version": _u32(2),
         **{f"{ARCHITECTURE}.{key}": value for key, value in model.items()},
-        **_tokenizer_metadata(checkpoint.tokenizer),
         "gemlet.prompts": _string(json.dumps(checkpoint.prompts, ensure_ascii=False)),
         "gemlet.max_seq_length": _u32(checkpoint.max_seq_length),
         "gemlet.source_sha256": _string(source_sha256),
     }
 
 
-def _tokenizer_metadata(tokenizer: _core.Tokenizer) -> dict[str, bytes]:
-    tokens, scores, types, outside = _core.token_arrays(tokenizer)
+def _tokenizer_metadata(tokenizer: _core.Tokenizer, data: int) -> tuple[dict[str, bytes], bytes]:
+    """(key → value, the tables), which come behind `data` bytes of tensors.
+
+    An array in the metadata would hold the tables as well, but readers in Python and JavaScript make an object of each
+    of its 14 million elements.
+    """
+    tokens, scores, types, outside, tables = _core.token_arrays(tokenizer)
     named = {"unknown": tokenizer.piece_to_id("<unk>"), "padding": tokenizer.piece_to_id("<pad>")}
     values = {
         "model": _string("llama"),
@@ -199,7 +219,8 @@ def _tokenizer_metadata(tokenizer: _core.Tokenizer) -> dict[str, bytes]:
     encoded = {f"tokenizer.ggml.{key}": value for key, value in values.items()}
     if outside:
         encoded["gemlet.tokens_outside"] = _array(8, b"".join(_text(piece) for piece in outside), len(outside))
-    return encoded
+    encoded["gemlet.tokenizer_tables"] = _u64(data)
+    return encoded, tables
 
 
 def _text(text: str) -> bytes:
@@ -209,6 +230,10 @@ def _text(text: str) -> bytes:
 
 def _u32(value: int) -> bytes:
     return struct.pack("<II", 4, value)
+
+
+def _u64(value: int) -> bytes:
+    return struct.pack("<IQ", 10, value)
 
 
 def _f32(value: float) -> bytes:
@@ -236,7 +261,7 @@ def _head(metadata: dict[str, bytes], tensors: list[_Tensor]) -> bytes:
         shape = tensor.shape[::-1]  # ggml counts the innermost dimension first
         place = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, TENSOR_TYPES[tensor.dtype], offset)
         parts.append(_text(tensor.name) + place)
-        offset += tensor.size + -tensor.size % ALIGNMENT
+        offset += tensor.size + tensor.padding
     head = b"".join(parts)
     return head + bytes(-len(head) % ALIGNMENT)
 
@@ -249,16 +274,15 @@ def _require_space(folder: Path, size: int) -> None:
         raise ModelError(f"not enough disk space in {folder}: {size + _SPARE_BYTES:,} bytes needed, {free:,} free")
 
 
-def _write(path: Path, head: bytes, tensors: list[_Tensor], progress: Callable[[int], Any]) -> None:
+def _write(path: Path, head: bytes, tensors: list[_Tensor], tables: bytes, progress: Callable[[int], Any]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(head)
-            for tensor in tensors:
-                for block in tensor.blocks():
-                    file.write(block)
-                    progress(file.tell())
-                file.write(bytes(-tensor.size % ALIGNMENT))
+            for block in _ahead(chain.from_iterable(tensor.blocks() for tensor in tensors)):
+                file.write(block)
+                progress(file.tell())
+            file.write(tables)
             progress(file.tell())
             file.flush()
             os.fsync(file.fileno())
@@ -270,3 +294,16 @@ def _write(path: Path, head: bytes, tensors: list[_Tensor], progress: Callable[[
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _ahead(calls: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+    """What the calls return, in their order; while one result is used, threads work on the next ones."""
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    executor = ThreadPoolExecutor(threads)
+    try:
+        waiting = deque(executor.submit(call) for call in islice(calls, 2 * threads))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(executor.submit(call) for call in islice(calls, 1))
+    finally:
+        executor.shutdown(cancel_futures=True)

@@ -3,14 +3,15 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_tokenizer import SIZE
+from tiny_tokenizer import SIZE, pieces
 
 from gemlet import _core
-from gemlet.errors import ModelError, UnsupportedModel, WeightsError
+from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 from gemlet.gguf import write_gguf
 
 U32, F32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
@@ -280,6 +281,7 @@ HUGE = 2**64 - 1
         (put(GGML + "eos_token_id", u32(2**32 - 1)), WeightsError, "eos_token_id` is no token"),
         (put("gemlet.tokens_outside", array(STRING, 1, text(b""))), WeightsError, "is empty"),
         (put("gemlet.tokens_outside", u32(1)), UnsupportedModel, "is of another type"),
+        (put("gemlet.tokenizer_tables", u32(1)), UnsupportedModel, "is of another type"),
         (tokens_twice, WeightsError, "is there twice"),
         (change_score, WeightsError, "has no score"),
         (change_token(SIZE - 1, 5), UnsupportedModel, "has type 5"),
@@ -338,3 +340,204 @@ def test_holes_between_tensors_are_allowed(parts: Parts, tmp_path: Path) -> None
         place.offset += 64
     parts.data = bytes(64) + parts.data
     assert read(tmp_path / "holes.gguf", parts.join()).vocab_size == SIZE
+
+
+TABLES = ("slots", "wholes", "begins", "pages", "characters", "neighbours", "kinds", "text")
+FIELDS = {"format": 0, "source": 8, "pieces": 16, "outside": 20, "bos": 24, "eos": 28, "slot_bits": 32, "merges": 36}
+FIELDS |= {"characters": 40, "text": 44}
+TEXTS = ["the query in a title", " <b>x</b>  \n\n日本語 é \x00 <unused3>", "a" * 100]
+
+
+class Tables:
+    """The tokenizer's tables in a file's data, which may be changed."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        (self.offset,) = struct.unpack_from("<Q", parts.get("gemlet.tokenizer_tables"), 4)
+        self.bytes = bytearray(parts.data[self.offset :])
+        fields = {name: self.field(name) for name in ("pieces", "outside", "slot_bits", "merges", "characters", "text")}
+        pieces = fields["pieces"] + fields["outside"]
+        sizes = [8 << fields["slot_bits"], 4 * fields["merges"], 4 * (pieces + 1), 4 * 0x1100, 4 * fields["characters"]]
+        sizes += [8192, pieces, fields["text"]]
+        self.begins = dict(zip(TABLES, accumulate([64, *sizes]), strict=False))
+        assert 64 + sum(sizes) == len(self.bytes)
+
+    def field(self, name: str) -> int:
+        return int(struct.unpack_from("<I", self.bytes, FIELDS[name])[0])
+
+    def table(self, name: str) -> slice:
+        ends = [*self.begins.values(), len(self.bytes)]
+        return slice(self.begins[name], ends[TABLES.index(name) + 1])
+
+    def fill(self, name: str, form: str, value: int) -> None:
+        size = self.table(name).stop - self.table(name).start
+        self.bytes[self.table(name)] = struct.pack(form, value) * (size // struct.calcsize(form))
+
+    def file(self) -> bytes:
+        self.parts.data = self.parts.data[: self.offset] + bytes(self.bytes)
+        return self.parts.join()
+
+
+def use(tokenizer: _core.Tokenizer) -> list[int]:
+    """All that reads the tables."""
+    ids, _ = tokenizer.encode(TEXTS, True)
+    tokenizer.decode(range(tokenizer.vocab_size))
+    assert all(tokenizer.id_to_piece(number) for number in range(tokenizer.vocab_size))
+    assert tokenizer.piece_to_id("no such piece") is None
+    return [int(number) for number in ids]
+
+
+def test_the_tables_are_used(parts: Parts, blob: bytes, tmp_path: Path) -> None:
+    sound = use(read(tmp_path / "sound.gguf", blob))
+    tables = Tables(parts)
+    tables.fill("slots", "<Q", HUGE)  # no merges
+    assert len(use(read(tmp_path / "split.gguf", tables.file()))) > len(sound)
+
+
+def stale(field: str) -> Callable[[Parts, Tables], None]:
+    def change(parts: Parts, tables: Tables) -> None:
+        tables.bytes[FIELDS[field]] ^= 1
+
+    return change
+
+
+def cut_off(parts: Parts, tables: Tables) -> None:
+    del tables.bytes[:]
+
+
+def elsewhere(offset: int) -> Callable[[Parts, Tables], None]:
+    return lambda parts, tables: parts.put("gemlet.tokenizer_tables", struct.pack("<IQ", 10, offset))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        stale("format"),
+        stale("source"),
+        cut_off,
+        elsewhere(0),
+        elsewhere(2**40),
+        elsewhere(HUGE),
+        lambda parts, tables: parts.drop("gemlet.tokenizer_tables"),
+    ],
+)
+def test_without_its_own_tables_the_tokenizer_is_derived(
+    parts: Parts, blob: bytes, tmp_path: Path, change: Callable[[Parts, Tables], None]
+) -> None:
+    tables = Tables(parts)
+    tables.fill("slots", "<Q", HUGE)
+    change(parts, tables)
+    assert use(read(tmp_path / "derived.gguf", tables.file())) == use(read(tmp_path / "sound.gguf", blob))
+
+
+@pytest.mark.parametrize(
+    ("array", "from_end", "flip"),
+    [("tokens", 2, 0x0F), ("scores", 3, 1), ("token_type", 4, 7)],  # <unused8> for <unused7>, a score, user-defined
+)
+def test_tables_of_other_arrays_are_not_used(
+    parts: Parts, tmp_path: Path, array: str, from_end: int, flip: int
+) -> None:
+    value = bytearray(parts.get(GGML + array))
+    value[-from_end] ^= flip
+    parts.put(GGML + array, bytes(value))
+    tables = Tables(parts)
+    tables.fill("slots", "<Q", HUGE)
+    derived = use(read(tmp_path / "other.gguf", tables.file()))
+    parts.drop("gemlet.tokenizer_tables")
+    assert derived == use(read(tmp_path / "none.gguf", parts.join()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(name, value) for name in list(FIELDS)[2:] for value in (0, 1, 2**31, 2**32 - 1) if (name, value) != ("eos", 1)]
+    + [("slot_bits", 33), ("slot_bits", 64), ("slot_bits", 5), ("bos", SIZE - 1), ("pieces", SIZE - 1)],
+)
+def test_a_wrong_number_in_the_tables_head(parts: Parts, tmp_path: Path, field: str, value: int) -> None:
+    tables = Tables(parts)
+    struct.pack_into("<I", tables.bytes, FIELDS[field], value)
+    try:
+        use(read(tmp_path / "head.gguf", tables.file()))
+    except WeightsError as error:
+        assert "damaged" in str(error) or "lacks" in str(error)
+
+
+@pytest.mark.parametrize("name", ["begins", "pages", "kinds", "text"])
+@pytest.mark.parametrize("value", [0, 1, 0x7F, 0xFF])
+def test_a_table_of_one_number_is_refused(parts: Parts, tmp_path: Path, name: str, value: int) -> None:
+    tables = Tables(parts)
+    tables.fill(name, "B", value)
+    with pytest.raises(WeightsError, match=r"damaged|lacks|does not spell one"):
+        read(tmp_path / "flat.gguf", tables.file())
+
+
+@pytest.mark.parametrize("value", [0, 1, SIZE, SIZE + 1, 2**31, 2**32 - 2])
+@pytest.mark.parametrize("name", ["wholes", "characters"])
+def test_wild_ids_are_never_given_out(parts: Parts, tmp_path: Path, name: str, value: int) -> None:
+    tables = Tables(parts)
+    tables.fill(name, "<I", value)
+    if name == "characters":  # the space must be a piece
+        page = tables.begins["pages"]
+        (first,) = struct.unpack_from("<I", tables.bytes, page)
+        struct.pack_into("<i", tables.bytes, tables.begins["characters"] + 4 * (first + 32), pieces().index("▁"))
+    tokenizer = read(tmp_path / "wild.gguf", tables.file())
+    for text in TEXTS:
+        try:
+            ids, _ = tokenizer.encode([text], False)
+        except WeightsError as error:
+            assert "damaged" in str(error)
+        except InputError as error:
+            assert "image_soft_token" in str(error)
+        else:
+            assert all(0 <= number < SIZE for number in ids)
+
+
+@pytest.mark.parametrize("value", [0, 0x00FFFFFF, 0xFFFFFF << 24, HUGE - 1])
+def test_a_table_of_merges_without_a_free_slot(parts: Parts, tmp_path: Path, value: int) -> None:
+    tables = Tables(parts)
+    tables.fill("slots", "<Q", value)
+    tokenizer = read(tmp_path / "full.gguf", tables.file())
+    ids, _ = tokenizer.encode(["the query in a title"], False)
+    assert len(ids) == len("the query in a title")
+
+
+def test_a_merge_that_is_not_in_the_list(parts: Parts, tmp_path: Path) -> None:
+    tables = Tables(parts)
+    slots = tables.table("slots")
+    for at in range(slots.start, slots.stop, 8):
+        (slot,) = struct.unpack_from("<Q", tables.bytes, at)
+        if slot != HUGE:
+            struct.pack_into("<Q", tables.bytes, at, slot | 0xFFFFFF)
+    with pytest.raises(WeightsError, match="tables are damaged, they name a piece -1"):
+        read(tmp_path / "rank.gguf", tables.file()).encode(["the"], False)
+
+
+def test_pieces_that_are_no_utf8(parts: Parts, tmp_path: Path) -> None:
+    tables = Tables(parts)
+    at = tables.bytes.index("日本語".encode(), tables.begins["text"])
+    tables.bytes[at] = 0xFF
+    tokenizer = read(tmp_path / "bytes.gguf", tables.file())
+    number = next(
+        i for i in range(SIZE) if "\ufffd" in tokenizer.id_to_piece(i) and i != tokenizer.piece_to_id("\ufffd")
+    )
+    assert "\ufffd" in tokenizer.decode([number])
+    tables.bytes[tables.bytes.index(b"<unused3>", tables.begins["text"]) + 2] = 0xFF
+    with pytest.raises(WeightsError, match="damaged"):
+        read(tmp_path / "raw.gguf", tables.file())
+
+
+def test_flipped_bits_in_the_tables_are_survived(parts: Parts, tmp_path: Path) -> None:
+    tables = Tables(parts)
+    path = tmp_path / "flip.gguf"
+    path.write_bytes(tables.file())
+    begin = path.stat().st_size - len(tables.bytes)
+    with open(path, "r+b", buffering=0) as file:
+        for at in [*range(64), *range(64, len(tables.bytes), 23)]:
+            for bit in (0, 7):
+                file.seek(begin + at)
+                file.write(bytes([tables.bytes[at] ^ 1 << bit]))
+                try:
+                    use(_core.Gguf.open(str(path)).tokenizer())
+                except ModelError as error:
+                    assert "\n" not in str(error)
+            file.seek(begin + at)
+            file.write(bytes([tables.bytes[at]]))

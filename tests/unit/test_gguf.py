@@ -1,6 +1,12 @@
 """A written .gguf holds the checkpoint's bits, and reads back as the checkpoint."""
 
+import gc
+import hashlib
 import json
+import mmap
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +104,73 @@ def test_the_published_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: 
         texts += [text, text.replace("▁", " ")]
     path = tmp_path / "published.gguf"
     write_gguf(checkpoint, path, source_sha256="")
+    assert private_bytes_of_opening(path) < 4 << 20  # the tables are 14 MB, and stay in the file
     ours = _core.Gguf.open(str(path)).tokenizer()
-    for mine, other in zip(ours.encode(texts, True), theirs.encode(texts, True), strict=True):
-        assert np.array_equal(mine, other)
+    hide_tables(path)
+    derived = _core.Gguf.open(str(path)).tokenizer()
+    assert private_bytes_of_opening(path) > 4 << 20
+    for parse_control in (False, True):
+        expected = theirs.encode(texts, parse_control)
+        for tokenizer in (ours, derived):
+            for mine, other in zip(tokenizer.encode(texts, parse_control), expected, strict=True):
+                assert np.array_equal(mine, other)
+    assert _core.token_arrays(ours) == _core.token_arrays(derived) == _core.token_arrays(theirs)
+
+
+def hide_tables(path: Path) -> None:
+    """Leave the file as a converter that knows of no tables writes it."""
+    key = b"gemlet.tokenizer_tables"
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        at = content.find(key)
+        content[at : at + len(key)] = key[::-1]
+
+
+def private_bytes_of_opening(path: Path) -> int:
+    """Memory that no other process shares, which a fresh process takes to open the file and cut a text."""
+    script = f"""
+import re
+from pathlib import Path
+from gemlet import _core
+def private():
+    return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+before = private()
+tokenizer = _core.Gguf.open({str(path)!r}).tokenizer()
+tokenizer.encode(["a text"], False)
+print(private() - before)
+"""
+    return int(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
+
+
+def test_tables_and_deriving_give_one_tokenizer(written: dict[str, Path], tiny_checkpoint: Path) -> None:
+    theirs = _core.token_arrays(_core.Tokenizer.from_json(str(tiny_checkpoint / "tokenizer.json")))
+    for path in written.values():
+        assert _core.token_arrays(_core.Gguf.open(str(path)).tokenizer()) == theirs
+        assert path.read_bytes().endswith(theirs[4])
+
+
+def test_the_file_stays_mapped_as_long_as_its_tokenizer_lives(written: dict[str, Path], tmp_path: Path) -> None:
+    path = Path(shutil.copy(written["f32"], tmp_path / "gone.gguf"))
+    tokenizer = _core.Gguf.open(str(path)).tokenizer()
+    expected = tokenizer.encode(TEXTS, True)[0].tolist()
+    path.unlink()
+    gc.collect()
+    assert tokenizer.encode(TEXTS, True)[0].tolist() == expected
+    assert str(path) in Path("/proc/self/maps").read_text()
+    del tokenizer
+    gc.collect()
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("parse_control", [False, True])
+def test_without_tables_the_ids_are_the_same(written: dict[str, Path], tmp_path: Path, parse_control: bool) -> None:
+    for dtype in ("q8_0", "f32"):
+        expected = _core.Gguf.open(str(written[dtype])).tokenizer().encode(TEXTS, parse_control)
+        path = Path(shutil.copy(written[dtype], tmp_path))
+        hide_tables(path)
+        for mine, other in zip(
+            _core.Gguf.open(str(path)).tokenizer().encode(TEXTS, parse_control), expected, strict=True
+        ):
+            assert np.array_equal(mine, other)
 
 
 def reference_q8_0(x: np.ndarray) -> np.ndarray:
@@ -232,3 +302,10 @@ def test_a_scale_that_the_format_cannot_say_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path / "odd", query_pre_attn_scalar=64)
     with pytest.raises(UnsupportedModel, match="query_pre_attn_scalar is 64"):
         write_gguf(folder, tmp_path / "odd.gguf")
+
+
+def test_the_tables_of_a_version_never_change(tiny_checkpoint: Path) -> None:
+    """A file that is read tomorrow was written yesterday: where this fails, kFormat in tables.cpp must change too."""
+    tables = _core.token_arrays(_core.Tokenizer.from_json(str(tiny_checkpoint / "tokenizer.json")))[4]
+    assert tables.startswith(b"tktable1")
+    assert hashlib.sha256(tables).hexdigest() == "a7e731754f3ae87be2e3ca88ef7f59246b4318f4f96c777c1bfd6b3372f9add5"
