@@ -1,7 +1,7 @@
 // avx2.inl - 256-bit vectors, two to 16 lanes.   (chapter 2)
 //
-// Included by each ISA file of this width inside its own namespace; the file adds kWeightBias and
-// dot_bytes(acc, w, x): 4 products of bytes to a lane.
+// Included by each ISA file of this width inside its own namespace. What its flags allow decides how bytes are
+// multiplied.
 
 struct V {
   static constexpr size_t kLanes = 16;
@@ -145,4 +145,26 @@ static __m256 dot_pairs(__m256 acc, __m256i w, __m256i x) {
 }
 static V dot_bf16(V acc, U w, U x) { return {dot_pairs(acc.lo, w.lo, x.lo), dot_pairs(acc.hi, w.hi, x.hi)}; }
 
+// 4 products of bytes to a lane.
+#ifdef __AVXVNNI__
+constexpr bool kUnsignedWeights = true;
+constexpr size_t kInt8Rows = 6;
+static __m256i dot_bytes(__m256i acc, __m256i w, __m256i x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
+#else
+// The instruction multiplies unsigned by signed bytes and adds pairs in 16 bits: |x| * (w with the sign of x), where
+// two products of at most 127 * 127 fit.
+constexpr bool kUnsignedWeights = false;
+constexpr size_t kInt8Rows = 4;
+static __m256i dot_bytes(__m256i acc, __m256i biased_w, __m256i x) {
+  const __m256i w = _mm256_xor_si256(biased_w, _mm256_set1_epi8(static_cast<char>(kWeightBias)));
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(w, x));
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#endif
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_bytes(acc.hi, w.hi, x.hi)}; }
+
+// 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
+constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
+
+#include "kernels/gemm.inl"
+#include "kernels/rows.inl"

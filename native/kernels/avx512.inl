@@ -1,7 +1,7 @@
 // avx512.inl - 512-bit vectors, one to 16 lanes.   (chapter 2)
 //
-// Included by each ISA file of this width inside its own namespace; the file adds kWeightBias, dot_bytes (4 products of
-// bytes to a lane), round_to_bf16 and dot_pairs (2 of bf16).
+// Included by each ISA file of this width inside its own namespace. What its flags allow decides how bytes and bf16 are
+// multiplied.
 
 struct V {
   static constexpr size_t kLanes = 16;
@@ -74,6 +74,53 @@ static void store_lowest_bytes(V v, uint8_t* out) {
 }
 
 static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// 4 products of bytes to a lane.
+#ifdef __AVX512VNNI__
+// Spelt out because GCC copies an accumulator that goes through the intrinsic.
+constexpr bool kUnsignedWeights = true;
+static __m512i dot_bytes(__m512i acc, __m512i w, __m512i x) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x));
+  return acc;
+}
+#else
+// As in avx2.cpp; there is no instruction that gives w the sign of x.
+constexpr bool kUnsignedWeights = false;
+static __m512i dot_bytes(__m512i acc, __m512i biased_w, __m512i x) {
+  const __m512i w = _mm512_xor_si512(biased_w, _mm512_set1_epi8(static_cast<char>(kWeightBias)));
+  const __m512i signed_w = _mm512_mask_sub_epi8(w, _mm512_movepi8_mask(x), _mm512_setzero_si512(), w);
+  const __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), signed_w);
+  return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+#endif
+
+// 2 products of bf16 to a lane, the second of the pair first.
+#ifdef __AVX512BF16__
+static __m256i round_to_bf16(__m512 v) {
+  const __mmask16 small = _mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(kSmallestBF16), _CMP_LT_OQ);
+  return (__m256i)_mm512_maskz_cvtneps_pbh(static_cast<__mmask16>(~small), v);
+}
+static __m512 dot_pairs(__m512 acc, __m512i w, __m512i x) { return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)x); }
+#else
+static __m256i round_to_bf16(__m512 v) {
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 normal = _mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(kSmallestBF16), _CMP_GE_OQ);
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __m512i kept = _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(normal, rounded), nan, quiet);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+}
+// The products are exact, fused or not.
+static __m512 dot_pairs(__m512 acc, __m512i w, __m512i x) {
+  const __m512i upper = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000));
+  acc = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(w, upper)),
+                        _mm512_castsi512_ps(_mm512_and_si512(x, upper)), acc);
+  return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(w, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
+                         acc);
+}
+#endif
 
 static void store_bf16(V v, uint16_t* out) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), round_to_bf16(v.v)); }
 static U pair_bf16(V even, V odd) {

@@ -155,7 +155,7 @@ static size_t groups_of(size_t k) { return (k + kGroup - 1) / kGroup; }
 // What follows the k bytes of a prepared row, for each group.
 struct GroupOfRow {
   float scale;
-  int32_t start;  // of the sum: -kWeightBias * the sum of the group's numbers
+  int32_t start;  // of the sum: minus what the weights' bias adds to it
 };
 
 static size_t int8_row_bytes(size_t k) { return round_up(k + groups_of(k) * sizeof(GroupOfRow), 64); }
@@ -187,7 +187,7 @@ static GroupOfRow rotate_and_round(const float* x, size_t n, uint8_t* out) {
     total = add(total, sub(rounded, magic));
   }
   const float whole = sum(total);  // at most 128 * 127, or NaN
-  return {top / 127.0f, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+  return {top / 127.0f, kUnsignedWeights && whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
 }
 
 static void int8_prepare(const float* x, size_t k, void* row) {

@@ -14,6 +14,8 @@ namespace gemlet {
 constexpr size_t kWidthUnit = 32;
 constexpr size_t kPanel = kWidthUnit;  // outputs that lie side by side in a packed matrix
 constexpr size_t kMaxWidth = 4096;     // of a row of w
+constexpr int32_t kWeightBias =
+    128;  // packed int8 are stored as w + 128: the instructions that multiply bytes take one unsigned
 
 // bf16 numbers under this become 0. Products are then 0 or at least 2^-100 and sums multiples of 2^-114: nothing is
 // ever subnormal, which some CPUs' bf16 instructions would take for 0.

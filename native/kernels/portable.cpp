@@ -153,12 +153,13 @@ static V dot_bf16(V acc, U w, U x) {
 static I dot_int8(I acc, U w, U x) {
   for (size_t i = 0; i < I::kLanes; ++i)
     for (int shift = 0; shift < 32; shift += 8)
-      acc.lane[i] += static_cast<int8_t>(w.lane[i] >> shift) * static_cast<int8_t>(x.lane[i] >> shift);
+      acc.lane[i] +=
+          (static_cast<int32_t>(w.lane[i] >> shift & 0xff) - kWeightBias) * static_cast<int8_t>(x.lane[i] >> shift);
   return acc;
 }
 
 constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
-constexpr int32_t kWeightBias = 0;
+constexpr bool kUnsignedWeights = false;
 
 #include "kernels/gemm.inl"
 #include "kernels/rows.inl"
