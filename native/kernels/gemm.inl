@@ -33,11 +33,12 @@ struct Registers<R, 0> {
   GEMLET_INLINE void each(F) {}
 };
 
-// acc[row, vector] += the product of `steps` steps. x, w: at the first step.
+// acc[row, vector] += the product of `steps` steps. x, w: at the first step. ahead: what w is to be fetched at already.
 template <auto kDot, size_t kRows, typename Acc>
 GEMLET_INLINE void accumulate(Registers<Acc, kRows * kTileVectors>& acc, const uint8_t* x, size_t stride_x,
-                              const uint8_t* w, size_t steps) {
+                              const uint8_t* w, size_t steps, size_t ahead) {
   for (size_t s = 0; s < steps; ++s, x += kUnitBytes, w += kStepBytes) {
+    for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(w + ahead + v * kVectorBytes);
     U weights[kTileVectors];
     for (size_t v = 0; v < kTileVectors; ++v) weights[v] = U::load(w + v * kVectorBytes);
     acc.each([&](size_t i, Acc& a) GEMLET_LAMBDA {
@@ -52,23 +53,26 @@ struct FloatTile {
   static constexpr size_t kTileRows = kMaxRows;
 
   template <size_t kRows>
-  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, size_t ahead, float* y, size_t ldy) {
     Registers<V, kRows * kTileVectors> acc;
     acc.each([](size_t, V& a) GEMLET_LAMBDA { a = V::zero(); });
-    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers);
+    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers, ahead);
     acc.each([&](size_t i, V& a) GEMLET_LAMBDA { a.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
   }
 };
 
-// The rows that are computed together differ by one at most. One instance for each number of rows.
+// One instance for each number of rows.
 template <typename Tile, size_t kRows>
-static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, size_t ahead, float* y,
+                     size_t ldy) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, y, ldy);
-    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, y, ldy);
+    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, ahead, y, ldy);
+    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, ahead, y, ldy);
   }
 }
 
+// The rows that are computed together differ by one at most. The last of them fetches the next panel, which a few rows
+// would otherwise wait for.
 template <typename Tile>
 static void multiply(const void* x, size_t rows, size_t stride_x, const void* packed, size_t panels, size_t k,
                      size_t stride_panel, float* y, size_t ldy) {
@@ -80,7 +84,7 @@ static void multiply(const void* x, size_t rows, size_t stride_x, const void* pa
       for (size_t t = 0, r = 0; t < tiles; ++t) {
         const size_t count = rows / tiles + (t < rows % tiles);
         run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k,
-                                        column + r * ldy, ldy);
+                                        t + 1 == tiles ? stride_panel : 0, column + r * ldy, ldy);
         r += count;
       }
     }
@@ -158,7 +162,10 @@ struct GroupOfRow {
   int32_t start;  // of the sum: minus what the weights' bias adds to it
 };
 
-static size_t int8_row_bytes(size_t k) { return round_up(k + groups_of(k) * sizeof(GroupOfRow), 64); }
+// The same for every k: the tile's rows lie at constant distances then, which takes no registers.
+constexpr size_t kInt8RowBytes = 1280;
+static_assert(kMaxInt8Width + kMaxInt8Width / kGroup * sizeof(GroupOfRow) <= kInt8RowBytes);
+static size_t int8_row_bytes(size_t) { return kInt8RowBytes; }
 
 // For each group [32] f32 scales, then its steps.
 constexpr size_t kScaleBytes = kPanel * sizeof(float);
@@ -166,9 +173,8 @@ static size_t int8_panel_bytes(size_t k) { return groups_of(k) * kScaleBytes + k
 
 GEMLET_INLINE V rotate_vector(V v) { return butterfly<1>(butterfly<2>(butterfly<4>(butterfly<8>(v)))); }
 
-// out: [n] bytes. A NaN or an infinity makes the scale one.
-static GroupOfRow rotate_and_round(const float* x, size_t n, uint8_t* out) {
-  alignas(64) float rotated[kGroup];
+// One group of n numbers, rotated; returns the largest magnitude: NaN or infinity if there is one.
+GEMLET_INLINE float rotate_group(const float* x, size_t n, float* rotated) {
   V largest = V::zero();
   for (size_t j = 0; j < n; j += kRotated) {
     const V a = V::load(x + j), b = V::load(x + j + V::kLanes);
@@ -177,38 +183,55 @@ static GroupOfRow rotate_and_round(const float* x, size_t n, uint8_t* out) {
     high.store(rotated + j + V::kLanes);
     largest = max_magnitude(max_magnitude(largest, low), high);
   }
-  const float top = highest_magnitude(largest);
-  const V inverse = V::broadcast(top > 0 ? 127.0f / top : 0.0f);
-  const V magic = V::broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, which is the lowest byte
+  return highest_magnitude(largest);
+}
+
+// To int8, nearest, ties to even: adding 1.5 * 2^23 leaves the integer in the lowest byte.
+GEMLET_INLINE GroupOfRow round_group(const float* rotated, size_t n, float largest, uint8_t* out) {
+  const V inverse = V::broadcast(largest > 0 ? 127.0f / largest : 0.0f), magic = V::broadcast(12582912.0f);
   V total = V::zero();
   for (size_t j = 0; j < n; j += V::kLanes) {
     const V rounded = add(mul(V::load(rotated + j), inverse), magic);
     store_lowest_bytes(rounded, out + j);
-    total = add(total, sub(rounded, magic));
+    if constexpr (kUnsignedWeights) total = add(total, sub(rounded, magic));
   }
-  const float whole = sum(total);  // at most 128 * 127, or NaN
-  return {top / 127.0f, kUnsignedWeights && whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+  const float whole = kUnsignedWeights ? sum(total) : 0;  // at most 128 * 127, or NaN
+  return {largest / 127.0f, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+}
+
+// All groups are rotated before the first is rounded: rounding waits for the largest of its group, and the next group
+// fills that wait. The loops of a whole group have a constant length.
+static void int8_round_row(const float* x, size_t k, uint8_t* numbers, GroupOfRow* groups) {
+  alignas(64) float rotated[kMaxInt8Width];
+  float largest[kMaxInt8Width / kGroup];
+  const size_t whole = k / kGroup, rest = k % kGroup;
+  for (size_t g = 0; g < whole; ++g) largest[g] = rotate_group(x + g * kGroup, kGroup, rotated + g * kGroup);
+  if (rest) largest[whole] = rotate_group(x + whole * kGroup, rest, rotated + whole * kGroup);
+  for (size_t g = 0; g < whole; ++g)
+    groups[g] = round_group(rotated + g * kGroup, kGroup, largest[g], numbers + g * kGroup);
+  if (rest) groups[whole] = round_group(rotated + whole * kGroup, rest, largest[whole], numbers + whole * kGroup);
 }
 
 static void int8_prepare(const float* x, size_t k, void* row) {
   auto* numbers = static_cast<uint8_t*>(row);
-  auto* groups = reinterpret_cast<GroupOfRow*>(numbers + k);
-  for (size_t j = 0; j < k; j += kGroup)
-    groups[j / kGroup] = rotate_and_round(x + j, k - j < kGroup ? k - j : kGroup, numbers + j);
+  int8_round_row(x, k, numbers, reinterpret_cast<GroupOfRow*>(numbers + k));
 }
 
 static void int8_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
-  uint8_t numbers[kGroup];
+  uint8_t numbers[kMaxInt8Width];
+  GroupOfRow groups[kMaxInt8Width / kGroup];
   for (size_t i = 0; i < n; ++i) {
-    uint8_t* group = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
+    int8_round_row(w + i * ld, k, numbers, groups);
+    uint8_t* panel = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
     for (size_t j = 0; j < k; j += kGroup) {
       const size_t count = k - j < kGroup ? k - j : kGroup;
-      const float scale = rotate_and_round(w + i * ld + j, count, numbers).scale / kRotated;
-      __builtin_memcpy(group + i % kPanel * sizeof scale, &scale, sizeof scale);
-      uint8_t* to = group + kScaleBytes + i % kPanel * kUnitBytes;
+      const float scale = groups[j / kGroup].scale / kRotated;
+      __builtin_memcpy(panel + i % kPanel * sizeof scale, &scale, sizeof scale);
+      panel += kScaleBytes;
+      uint8_t* to = panel + i % kPanel * kUnitBytes;
       for (size_t b = 0; b < count; ++b)
-        to[b / kUnitBytes * kStepBytes + b % kUnitBytes] = static_cast<uint8_t>(numbers[b] + kWeightBias);
-      group += kScaleBytes + count * kPanel;
+        to[b / kUnitBytes * kStepBytes + b % kUnitBytes] = static_cast<uint8_t>(numbers[j + b] + kWeightBias);
+      panel += count * kPanel;
     }
   }
 }
@@ -218,16 +241,16 @@ struct Int8Tile {
   static constexpr size_t kTileRows = kMaxRows;
 
   template <size_t kRows>
-  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+  static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, size_t ahead, float* y, size_t ldy) {
     const uint8_t* groups = x + k;
     for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
       const size_t count = k - j < kGroup ? k - j : kGroup;
       const auto group_of = [&](size_t i) GEMLET_LAMBDA {
-        return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * stride_x);
+        return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * kInt8RowBytes);
       };
       Registers<I, kRows * kTileVectors> acc;
       acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
-      accumulate<dot_int8, kRows>(acc, x + j, stride_x, w + kScaleBytes, count / kUnitBytes);
+      accumulate<dot_int8, kRows>(acc, x + j, kInt8RowBytes, w + kScaleBytes, count / kUnitBytes, ahead);
       V scales[kTileVectors];
       for (size_t v = 0; v < kTileVectors; ++v)
         scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));

@@ -14,6 +14,7 @@ namespace gemlet {
 constexpr size_t kWidthUnit = 32;
 constexpr size_t kPanel = kWidthUnit;  // outputs that lie side by side in a packed matrix
 constexpr size_t kMaxWidth = 4096;     // of a row of w
+constexpr size_t kMaxInt8Width = 1152;
 constexpr int32_t kWeightBias =
     128;  // packed int8 are stored as w + 128: the instructions that multiply bytes take one unsigned
 
