@@ -30,6 +30,7 @@ static V add(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }
 static V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
 static V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
 static V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
+static V multiply_add(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 static V max(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }  // b if either is NaN
 static V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
 
@@ -65,8 +66,9 @@ static V butterfly(V v) {
                          : d == 4 ? _mm512_shuffle_f32x4(v.v, v.v, 0xb1)
                          : d == 2 ? _mm512_permute_ps(v.v, 0x4e)
                                   : _mm512_permute_ps(v.v, 0xb1);
-  constexpr __mmask16 kSigns = d == 8 ? 0xff00 : d == 4 ? 0xf0f0 : d == 2 ? 0xcccc : 0xaaaa;
-  return {_mm512_mask_sub_ps(_mm512_add_ps(swapped, v.v), kSigns, swapped, v.v)};
+  constexpr uint32_t kMinus = d == 8 ? 0xff00 : d == 4 ? 0xf0f0 : d == 2 ? 0xcccc : 0xaaaa;
+  const __m512 signs = _mm512_mask_blend_ps(kMinus, _mm512_set1_ps(1), _mm512_set1_ps(-1));
+  return {_mm512_fmadd_ps(v.v, signs, swapped)};
 }
 
 static void store_lowest_bytes(V v, uint8_t* out) {

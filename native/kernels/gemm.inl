@@ -33,12 +33,20 @@ struct Registers<R, 0> {
   GEMLET_INLINE void each(F) {}
 };
 
-// acc[row, vector] += the product of `steps` steps. x, w: at the first step. ahead: what w is to be fetched at already.
+// What the tiles of one panel fetch of the next one, each its part: `stride` bytes at each step. With many tiles the
+// hardware has the time to do it alone.
+struct Fetch {
+  const uint8_t* next;
+  size_t stride;
+};
+
+// acc[row, vector] += the product of `steps` steps. x, w: at the first step.
 template <auto kDot, size_t kRows, typename Acc>
 GEMLET_INLINE void accumulate(Registers<Acc, kRows * kTileVectors>& acc, const uint8_t* x, size_t stride_x,
-                              const uint8_t* w, size_t steps, size_t ahead) {
+                              const uint8_t* w, size_t steps, Fetch& fetch) {
   for (size_t s = 0; s < steps; ++s, x += kUnitBytes, w += kStepBytes) {
-    for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(w + ahead + v * kVectorBytes);
+    __builtin_prefetch(fetch.next);
+    fetch.next += fetch.stride;
     U weights[kTileVectors];
     for (size_t v = 0; v < kTileVectors; ++v) weights[v] = U::load(w + v * kVectorBytes);
     acc.each([&](size_t i, Acc& a) GEMLET_LAMBDA {
@@ -53,26 +61,25 @@ struct FloatTile {
   static constexpr size_t kTileRows = kMaxRows;
 
   template <size_t kRows>
-  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, size_t ahead, float* y, size_t ldy) {
+  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
     Registers<V, kRows * kTileVectors> acc;
     acc.each([](size_t, V& a) GEMLET_LAMBDA { a = V::zero(); });
-    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers, ahead);
+    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers, fetch);
     acc.each([&](size_t i, V& a) GEMLET_LAMBDA { a.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
   }
 };
 
 // One instance for each number of rows.
 template <typename Tile, size_t kRows>
-static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, size_t ahead, float* y,
+static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, Fetch fetch, float* y,
                      size_t ldy) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, ahead, y, ldy);
-    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, ahead, y, ldy);
+    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, fetch, y, ldy);
+    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, fetch, y, ldy);
   }
 }
 
-// The rows that are computed together differ by one at most. The last of them fetches the next panel, which a few rows
-// would otherwise wait for.
+// The rows that are computed together differ by one at most.
 template <typename Tile>
 static void multiply(const void* x, size_t rows, size_t stride_x, const void* packed, size_t panels, size_t k,
                      size_t stride_panel, float* y, size_t ldy) {
@@ -83,8 +90,9 @@ static void multiply(const void* x, size_t rows, size_t stride_x, const void* pa
       float* column = y + p * kPanel + v * V::kLanes;
       for (size_t t = 0, r = 0; t < tiles; ++t) {
         const size_t count = rows / tiles + (t < rows % tiles);
-        run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k,
-                                        t + 1 == tiles ? stride_panel : 0, column + r * ldy, ldy);
+        const Fetch fetch{w + stride_panel + t * stride_panel / tiles, kStepBytes / tiles};
+        run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k, fetch,
+                                        column + r * ldy, ldy);
         r += count;
       }
     }
@@ -241,8 +249,10 @@ struct Int8Tile {
   static constexpr size_t kTileRows = kMaxRows;
 
   template <size_t kRows>
-  static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, size_t ahead, float* y, size_t ldy) {
+  static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
     const uint8_t* groups = x + k;
+    for (size_t r = 0; r < kRows; ++r)
+      for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(y + r * ldy + v * V::kLanes, 1);
     for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
       const size_t count = k - j < kGroup ? k - j : kGroup;
       const auto group_of = [&](size_t i) GEMLET_LAMBDA {
@@ -250,7 +260,7 @@ struct Int8Tile {
       };
       Registers<I, kRows * kTileVectors> acc;
       acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
-      accumulate<dot_int8, kRows>(acc, x + j, kInt8RowBytes, w + kScaleBytes, count / kUnitBytes, ahead);
+      accumulate<dot_int8, kRows>(acc, x + j, kInt8RowBytes, w + kScaleBytes, count / kUnitBytes, fetch);
       V scales[kTileVectors];
       for (size_t v = 0; v < kTileVectors; ++v)
         scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));

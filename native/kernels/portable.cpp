@@ -61,6 +61,10 @@ static V mul(V a, V b) {
 static V div(V a, V b) {
   return each(a, b, [](float x, float y) { return x / y; });
 }
+static V multiply_add(V a, V b, V c) {
+  for (size_t i = 0; i < V::kLanes; ++i) c.lane[i] = __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]);
+  return c;
+}
 static V max(V a, V b) {
   return each(a, b, [](float x, float y) { return x > y ? x : y; });
 }  // b if either is NaN

@@ -133,10 +133,20 @@ void mix(const Pass& pass, const Layer& layer) {
 void attention(const Pass& pass, const Layer& layer) {
   const Config& c = pass.config;
   Workspace& work = pass.work;
-  apply(layer.qkv_proj, pass.pool, work.input.data(), pass.tokens, work.qkv.data(), c.qkv_width());
-  pack_keys_and_values(pass, layer);
-  mix(pass, layer);
-  apply(layer.o_proj, pass.pool, work.input.data(), pass.tokens, work.output.data(), c.hidden_size);
+  {
+    Timed timed(pass.watch, kLinears);
+    apply(pass, layer.qkv_proj, work.input.data(), pass.tokens, work.qkv.data(), c.qkv_width());
+  }
+  {
+    Timed timed(pass.watch, kKeysAndValues);
+    pack_keys_and_values(pass, layer);
+  }
+  {
+    Timed timed(pass.watch, kScores);
+    mix(pass, layer);
+  }
+  Timed timed(pass.watch, kLinears);
+  apply(pass, layer.o_proj, work.input.data(), pass.tokens, work.output.data(), c.hidden_size);
 }
 
 }  // namespace gemlet

@@ -65,12 +65,12 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
 }
 
 // A task is some rows of x against some panels: few rows against many, many rows against one.
-void apply(const Linear& linear, ThreadPool& pool, const uint8_t* x, size_t rows, float* y, size_t ldy) {
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
   const size_t panels = linear.panels(), stride = linear.row_bytes();
   const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
   const size_t wanted = std::min(panels, panels * rows / blocks / kRowBlock + 1);
-  const size_t groups = std::min(panels, round_up(wanted, 2 * pool.threads()));
-  pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
+  const size_t groups = std::min(panels, round_up(wanted, 2 * pass.pool.threads()));
+  pass.pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
     const size_t block = i / groups, group = i % groups;
     const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;
     const size_t panel = panels * group / groups, panel_end = panels * (group + 1) / groups;
@@ -86,10 +86,12 @@ void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row
 }
 
 void norm_rows(const Pass& pass, const Buffer<float>& norm, const Linear& next) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) { open_row(pass, norm, next, row, slot); });
 }
 
 void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffer<float>& norm, const Linear& next) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) {
     close_row(pass, post_norm, row);
     open_row(pass, norm, next, row, slot);
@@ -97,6 +99,7 @@ void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffe
 }
 
 void add_rows(const Pass& pass, const Buffer<float>& post_norm) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t) { close_row(pass, post_norm, row); });
 }
 
