@@ -49,4 +49,4 @@ def make_cosine_case(sentences: Sentences, count: Count, *, quick: bool) -> tupl
     writer = Writer(sentences, count, seed=2)
     texts, languages = golden_texts(every=4 if quick else 1)
     texts += writer.mixed(8 if quick else 96) + [writer.write(2048) for _ in range(1 if quick else 4)]
-    return Case("cosine", texts, sum(map(count, texts)), rounds=1, warm=0), languages
+    return Case("cosine", texts, sum(map(count, texts)), rounds=1), languages

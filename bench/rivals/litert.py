@@ -32,7 +32,7 @@ class Rival:
         if length not in self.runners:
             interpreter = Interpreter(str(self.files[length]), num_threads=self.threads)
             self.runners[length] = interpreter.get_signature_runner()
-        padded, mask = pad([ids], length)
+        padded, mask = (array.astype(np.int32) for array in pad([ids], length))
         outputs = self.runners[length](args_0=padded, args_1=mask)
         vector: FloatArray = next(iter(outputs.values()))[0]
         return vector

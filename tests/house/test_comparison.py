@@ -1,11 +1,11 @@
 """The README's comparison is what was published; its texts and ratios are what they say."""
 
 import pytest
+
 import table
 from cases import make_cases, make_cosine_case
-from texts import QUERY, Writer, own_sentences
-
 from gemlet import Embedder
+from texts import QUERY, Writer, own_sentences
 
 
 def row(seconds: float, peak: float = 100.0) -> dict[str, object]:
@@ -28,7 +28,11 @@ RESULT = {
                 "broken": [None, None, None],
             },
         },
-        "cold": {"texts": 1, "tokens": 18, "rows": {"gemlet": [{"seconds": 0.5}], "openvino": [None], "broken": [None]}},
+        "cold": {
+            "texts": 1,
+            "tokens": 18,
+            "rows": {"gemlet": [{"seconds": 0.5}], "openvino": [None], "broken": [None]},
+        },
     },
     "cosine": {
         "texts": 219,
@@ -72,7 +76,9 @@ def test_the_cases_have_the_sizes_that_the_table_names(embedder: Embedder) -> No
     assert embedder.count_tokens(cases["documents"].texts).tolist() == [256] * 256
     lengths = embedder.count_tokens(cases["mixed"].texts)
     assert (len(lengths), lengths.sum()) == (512, cases["mixed"].tokens)
-    assert 8 <= lengths.min() < 12 and 900 < lengths.max() <= 1024
+    assert 8 <= lengths.min() < 12
+    assert 900 < lengths.max() <= 1024
     cosine, languages = make_cosine_case(own_sentences(), count, quick=False)
-    assert len(cosine.texts) >= 200 and languages >= 20
+    assert len(cosine.texts) >= 200
+    assert languages >= 20
     assert embedder.count_tokens(cosine.texts).max() == 2048
