@@ -90,8 +90,8 @@ def first_line(command: list[str], who: Runtime) -> float:
 
 def surroundings(who: Runtime) -> dict[str, Any]:
     """Folder and environment of a measured process: nothing from a network, so many threads."""
-    fixed = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(who.threads), "TOKENIZERS_PARALLELISM": "true"}
-    return {"cwd": BENCH, "env": os.environ | fixed}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), str(who.threads))
+    return {"cwd": BENCH, "env": os.environ | threads | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}}
 
 
 def last_line(errors: str) -> str:
