@@ -45,14 +45,24 @@ def main() -> None:
         "threads": options.threads,
         "reference": options.reference,
         "names": [who.name for who in runtimes],
-        "cases": {case.name: take_turns(case, runtimes) for case in cases if wanted(case, options)},
+        "cases": {},
     }
+    for case in cases:
+        if wanted(case, options):
+            result["cases"][case.name] = take_turns(case, runtimes)
+            write(result, RESULT)  # a run that is cut short leaves what it had
     if wanted(cosine, options):
         result["cosine"] = compare_vectors(cosine, languages, runtimes)
+    write(result, RESULT)
+    if options.publish:
+        write(result, PUBLISHED)
     print(section(result))
-    for path in [RESULT, PUBLISHED] if options.publish else [RESULT]:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write(result: dict[str, Any], path: Path) -> None:
+    """Write the figures down."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def parse() -> argparse.Namespace:
