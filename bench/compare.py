@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ import numpy as np
 from cases import Case, make_cases, make_cosine_case
 from gemlet import Embedder
 from processes import Row, Runtime, attempt
-from table import PUBLISHED, section
+from table import PUBLISHED, duration, section
 from texts import own_sentences, read_sentences
 
 RESULT = Path(__file__).resolve().parent / "results" / "compare.json"
@@ -118,6 +119,10 @@ def take_turns(case: Case, runtimes: list[Runtime]) -> dict[str, Any]:
         for who in runtimes[first:] + runtimes[:first]:
             rows[who.name].append(attempt(who, case))
             report(f"{case.name:10} round {turn + 1} {who.name:24}", rows[who.name][-1])
+    for name, column in rows.items():
+        if times := [row["seconds"] for row in column if row]:
+            middle, least, most = map(duration, (statistics.median(times), min(times), max(times)))
+            print(f"{case.name:10} {name:24} {middle} ({least} to {most})", flush=True)
     return {"texts": len(case.texts), "tokens": case.tokens, "rows": rows}
 
 

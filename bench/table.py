@@ -54,7 +54,19 @@ def introduction(result: Result) -> str:
         f"Measured {result['date']} on {machine['cores']} cores of {machine['cpu']} with {result['threads']} threads: "
         "Python `str` to float32 unit vectors, every figure of fresh processes that take turns. A cell is the median "
         f"of its rounds; in brackets its ratio to {result['reference']} round by round: the median, the least and the "
-        "most. Less is better, but for the cosine to sentence-transformers in float32."
+        "most. Less is better, but for the cosine to sentence-transformers in float32. " + doubt(result)
+    )
+
+
+def doubt(result: Result) -> str:
+    """Return how far rounds of one figure were apart, and how much else ran."""
+    rounds = [[row for row in rows if row] for case in result["cases"].values() for rows in case["rows"].values()]
+    times = [[row["seconds"] for row in rows] for rows in rounds if rows]
+    apart = max((max(some) / min(some) - 1 for some in times), default=0.0)
+    foreign = max((row.get("foreign", 0.0) for rows in rounds for row in rows), default=0.0)
+    return (
+        f"There were {min(map(len, times), default=0)} to {max(map(len, times), default=0)} rounds; times of one cell "
+        f"are at most {apart:.0%} apart, and other work kept at most {foreign:.2f} cores busy."
     )
 
 
