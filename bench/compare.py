@@ -39,6 +39,8 @@ def main() -> None:
     options = parse()
     ours = f"gemlet={sys.executable},{options.model}"
     runtimes = [runtime(text, options.threads) for text in [ours, *options.rival]]
+    if options.reference not in [who.name for who in runtimes]:
+        raise SystemExit(f"{options.reference!r} is not among the runtimes: choose another --reference")
     cases, (cosine, languages) = write_texts(options)
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
