@@ -14,7 +14,7 @@ import torch
 from ai_edge_quantizer import quantizer, recipe
 from torch_model import EmbeddingGemma
 
-LENGTHS = [32, 256, 512, 2048]
+LENGTHS = [32, 128, 256, 512, 1024, 2048]
 
 
 def main(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
