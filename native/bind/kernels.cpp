@@ -53,10 +53,10 @@ Array<float> rope(const std::string& isa, const Row& x, const Row& cos, const Ro
 }
 
 Array<float> softmax(const std::string& isa, const Row& x, size_t begin, size_t end) {
-  expect(x.shape(0) % 16 == 0 && begin < end && end <= x.shape(0));
-  auto y = copy(x);
-  const float scale = table(isa).softmax(y.data(), begin, end, x.shape(0));
-  table(isa).scale(y.data(), scale, x.shape(0));
+  expect(x.shape(0) % 32 == 0 && begin < end && end <= x.shape(0));
+  auto scores = copy(x), y = new_array<float>({x.shape(0)});
+  const float scale = table(isa).f32.prepare_softmax(scores.data(), begin, end, x.shape(0), y.data());
+  table(isa).scale(y.data(), scale, x.shape(0), y.data());
   return y;
 }
 

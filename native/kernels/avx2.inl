@@ -48,6 +48,12 @@ static V as_float(U u) { return {_mm256_castsi256_ps(u.lo), _mm256_castsi256_ps(
 static U bits_of(V v) { return {_mm256_castps_si256(v.lo), _mm256_castps_si256(v.hi)}; }
 static V to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 
+static V zero_where_below(V x, float bound, V y) {
+  const __m256 least = _mm256_set1_ps(bound);
+  return {_mm256_and_ps(_mm256_cmp_ps(x.lo, least, _CMP_NLT_UQ), y.lo),
+          _mm256_and_ps(_mm256_cmp_ps(x.hi, least, _CMP_NLT_UQ), y.hi)};
+}
+
 // The larger magnitude; NaN counts as larger than infinity.
 static V max_magnitude(V a, V b) {
   const __m256i mask = _mm256_set1_epi32(0x7fffffff);
@@ -167,5 +173,6 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_
 // 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
 
-#include "kernels/gemm.inl"
 #include "kernels/rows.inl"
+// rows.inl comes first
+#include "kernels/gemm.inl"

@@ -36,6 +36,10 @@ static V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
 
 static V to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
 
+static V zero_where_below(V x, float bound, V y) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(bound), _CMP_NLT_UQ), y.v)};
+}
+
 // The larger magnitude; NaN counts as larger than infinity.
 static V max_magnitude(V a, V b) {
   const __m512i mask = _mm512_set1_epi32(0x7fffffff);
@@ -139,5 +143,6 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 // 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
 constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9;
 
-#include "kernels/gemm.inl"
 #include "kernels/rows.inl"
+// rows.inl comes first
+#include "kernels/gemm.inl"

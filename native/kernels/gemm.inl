@@ -3,9 +3,6 @@
 // Included by each ISA file inside its own namespace, behind V (16 lanes of f32), I (16 lanes of int32), U (16 units of
 // 4 bytes), the products dot_f32, dot_bf16 and dot_int8, and the sizes of the register tiles.
 
-#define GEMLET_INLINE __attribute__((always_inline)) inline
-#define GEMLET_LAMBDA __attribute__((always_inline))
-
 constexpr size_t kUnitBytes = 4;
 constexpr size_t kStepBytes = kPanel * kUnitBytes;
 constexpr size_t kVectorBytes = V::kLanes * kUnitBytes;
@@ -106,6 +103,11 @@ static size_t f32_panel_bytes(size_t k) { return k * kStepBytes; }
 
 static void f32_prepare(const float* x, size_t k, void* row) { __builtin_memcpy(row, x, k * sizeof(float)); }
 
+static float f32_prepare_softmax(float* scores, size_t begin, size_t end, size_t n, void* row) {
+  auto* to = static_cast<float*>(row);
+  return softmax(scores, begin, end, n, [&](size_t i, V p) GEMLET_LAMBDA { p.store(to + i); });
+}
+
 static void f32_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
   for (size_t i = 0; i < round_up(n, kPanel); ++i) {
     auto* to = reinterpret_cast<float*>(static_cast<uint8_t*>(packed) + i / kPanel * stride_panel) + i % kPanel;
@@ -129,6 +131,11 @@ static size_t bf16_panel_bytes(size_t k) { return (k + 1) / 2 * kStepBytes; }
 static void bf16_prepare(const float* x, size_t k, void* row) {
   auto* to = static_cast<uint16_t*>(row);
   for (size_t j = 0; j < k; j += V::kLanes) store_bf16(V::load(x + j), to + j);
+}
+
+static float bf16_prepare_softmax(float* scores, size_t begin, size_t end, size_t n, void* row) {
+  auto* to = static_cast<uint16_t*>(row);
+  return softmax(scores, begin, end, n, [&](size_t i, V p) GEMLET_LAMBDA { store_bf16(p, to + i); });
 }
 
 static void bf16_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
@@ -274,15 +281,25 @@ struct Int8Tile {
   }
 };
 
-constexpr Gemm kF32 = {f32_row_bytes, f32_panel_bytes,  f32_prepare,
-                       f32_pack,      f32_pack_columns, multiply<FloatTile<dot_f32, 1, kF32Rows>>};
-constexpr Gemm kBF16 = {bf16_row_bytes, bf16_panel_bytes,  bf16_prepare,
-                        bf16_pack,      bf16_pack_columns, multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
-constexpr Gemm kInt8 = {int8_row_bytes, int8_panel_bytes, int8_prepare,
-                        int8_pack,      nullptr,          multiply<Int8Tile<kInt8Rows>>};
+constexpr Gemm kF32 = {f32_row_bytes,
+                       f32_panel_bytes,
+                       f32_prepare,
+                       f32_prepare_softmax,
+                       f32_pack,
+                       f32_pack_columns,
+                       multiply<FloatTile<dot_f32, 1, kF32Rows>>};
+constexpr Gemm kBF16 = {bf16_row_bytes,
+                        bf16_panel_bytes,
+                        bf16_prepare,
+                        bf16_prepare_softmax,
+                        bf16_pack,
+                        bf16_pack_columns,
+                        multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
+constexpr Gemm kInt8 = {
+    int8_row_bytes, int8_panel_bytes, int8_prepare, nullptr, int8_pack, nullptr, multiply<Int8Tile<kInt8Rows>>};
 
-#define GEMLET_TABLE(name, rank, supported)                                                                           \
-  extern const Kernels table;                                                                                         \
-  const Kernels table {                                                                                               \
-    name, rank, supported, kF32, kBF16, kInt8, rms_norm, add_rms_norm, rope, softmax, gelu_tanh_mul, scale, mean_rows \
+#define GEMLET_TABLE(name, rank, supported)                                                                  \
+  extern const Kernels table;                                                                                \
+  const Kernels table {                                                                                      \
+    name, rank, supported, kF32, kBF16, kInt8, rms_norm, add_rms_norm, rope, gelu_tanh_mul, scale, mean_rows \
   }

@@ -35,6 +35,10 @@ struct Gemm {
   // x: [k]. row: row_bytes(k), at a multiple of 64.
   void (*prepare)(const float* x, size_t k, void* row);
 
+  // row: e^(score - the largest) over scores[begin, end) and 0 elsewhere in [0, n), prepared; returns 1 / their sum.
+  // scores is scratch after. begin < end <= n, n % 32 == 0. There is none for int8.
+  float (*prepare_softmax)(float* scores, size_t begin, size_t end, size_t n, void* row);
+
   // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
   // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0, and there is none for int8.
   void (*pack)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
@@ -63,15 +67,11 @@ struct Kernels {
   // In place: x * cos + rotate_half(x) * sin, times scale. x: [n]; cos, sin: [n / 2]; element i pairs with i + n / 2.
   void (*rope)(float* x, const float* cos, const float* sin, float scale, size_t n);
 
-  // In place: e^(score - the largest) over scores[begin, end), 0 elsewhere in scores[0, n); returns 1 / their sum.
-  // begin < end <= n, n % 16 == 0.
-  float (*softmax)(float* scores, size_t begin, size_t end, size_t n);
-
   // y = gelu_tanh(gate) * up. Source: config hidden_activation "gelu_pytorch_tanh".
   void (*gelu_tanh_mul)(const float* gate, const float* up, size_t n, float* y);
 
-  // In place: x * scale.
-  void (*scale)(float* x, float scale, size_t n);
+  // y = x * scale; may be in place.
+  void (*scale)(const float* x, float scale, size_t n, float* y);
 
   // y = mean over rows of x: [rows, n], added up in row order.
   void (*mean_rows)(const float* x, size_t rows, size_t n, float* y);

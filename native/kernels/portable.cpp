@@ -72,6 +72,10 @@ static V min(V a, V b) {
   return each(a, b, [](float x, float y) { return x < y ? x : y; });
 }
 
+static V zero_where_below(V x, float bound, V y) {
+  return each(x, y, [bound](float a, float b) { return a < bound ? 0 : b; });
+}
+
 // The larger magnitude; NaN counts as larger than infinity.
 static V max_magnitude(V a, V b) {
   return each(a, b, [](float x, float y) {
@@ -165,8 +169,9 @@ static I dot_int8(I acc, U w, U x) {
 constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
 constexpr bool kUnsignedWeights = false;
 
-#include "kernels/gemm.inl"
 #include "kernels/rows.inl"
+// rows.inl comes first
+#include "kernels/gemm.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

@@ -2,6 +2,9 @@
 //
 // Included by each ISA file inside its own namespace, after it has defined V: 16 virtual f32 lanes.
 
+#define GEMLET_INLINE __attribute__((always_inline)) inline
+#define GEMLET_LAMBDA __attribute__((always_inline))
+
 static float sum_squares(const float* x, size_t n) {
   V acc = V::zero();
   for (size_t i = 0; i < n; i += V::kLanes) {
@@ -52,18 +55,23 @@ static V exponential(V x) {
   return mul(p, power_of_two(n));
 }
 
-static float softmax(float* scores, size_t begin, size_t end, size_t n) {
+// store(i, p): 16 numbers p = e^(score - the largest) from i on; 0 outside of [begin, end) and below e^-87.
+template <typename Store>
+GEMLET_INLINE float softmax(float* scores, size_t begin, size_t end, size_t n, Store store) {
   const size_t first = begin / V::kLanes * V::kLanes, last = (end + V::kLanes - 1) / V::kLanes * V::kLanes;
   for (size_t i = first; i < begin; ++i) scores[i] = -__builtin_inff();
   for (size_t i = end; i < last; ++i) scores[i] = -__builtin_inff();
   V top = V::load(scores + first);
   for (size_t i = first; i < last; i += V::kLanes) top = max(V::load(scores + i), top);
   const V highest = V::broadcast(largest(top));
-  for (size_t i = first; i < last; i += V::kLanes) exponential(sub(V::load(scores + i), highest)).store(scores + i);
-  for (size_t i = 0; i < begin; ++i) scores[i] = 0;
-  for (size_t i = end; i < n; ++i) scores[i] = 0;
   V acc = V::zero();
-  for (size_t i = first; i < last; i += V::kLanes) acc = add(acc, V::load(scores + i));
+  for (size_t i = 0; i < first; i += V::kLanes) store(i, V::zero());
+  for (size_t i = first; i < last; i += V::kLanes) {
+    const V x = sub(V::load(scores + i), highest), p = zero_where_below(x, -87.0f, exponential(x));
+    acc = add(acc, p);
+    store(i, p);
+  }
+  for (size_t i = last; i < n; i += V::kLanes) store(i, V::zero());
   return 1.0f / sum(acc);
 }
 
@@ -77,9 +85,9 @@ static void gelu_tanh_mul(const float* gate, const float* up, size_t n, float* y
   }
 }
 
-static void scale(float* x, float scale, size_t n) {
+static void scale(const float* x, float scale, size_t n, float* y) {
   const V s = V::broadcast(scale);
-  for (size_t i = 0; i < n; i += V::kLanes) mul(V::load(x + i), s).store(x + i);
+  for (size_t i = 0; i < n; i += V::kLanes) mul(V::load(x + i), s).store(y + i);
 }
 
 static void mean_rows(const float* x, size_t rows, size_t n, float* y) {

@@ -83,48 +83,52 @@ void prepare_queries(const Pass& pass, const Layer& layer, const QueryTile& tile
   }
 }
 
-// One tile against the keys that any of its queries sees; its part of mixed: [tile, q_width].
-void mix_tile(const Pass& pass, const Layer& layer, const QueryTile& tile, size_t kv_head, Scratch& scratch) {
+// One tile against the keys that any of its queries sees: scratch.mixed = softmax(q * K^T) * V, not yet divided by the
+// sums of the softmax, which scratch.scales undoes. [heads that share kv_head][tile] rows.
+void mix_values(const Pass& pass, const Layer& layer, const QueryTile& tile, size_t kv_head, Scratch& scratch) {
   const Config& c = pass.config;
   const Gemm& gemm = *pass.weights.attention;
   const size_t size = pass.work.sequences[tile.sequence].size(), tile_rows = tile.end - tile.begin;
-  const size_t shared = c.num_attention_heads / c.num_key_value_heads, rows = shared * tile_rows;
+  const size_t rows = c.num_attention_heads / c.num_key_value_heads * tile_rows;
   const PackedHead head = packed_head(pass, tile.sequence, kv_head);
   const size_t begin = visible(c, layer, tile.begin, size).begin / kPanel * kPanel;
   const size_t end = visible(c, layer, tile.end - 1, size).end;
   const size_t panels = (end - begin + kPanel - 1) / kPanel, width = panels * kPanel;
   const size_t key_panel = gemm.panel_bytes(c.head_dim), share = gemm.row_bytes(width);
 
-  prepare_queries(pass, layer, tile, kv_head, scratch);
   gemm.multiply(scratch.query.data(), rows, gemm.row_bytes(c.head_dim), head.keys + begin / kPanel * key_panel, panels,
                 c.head_dim, key_panel, scratch.scores.data(), width);
-  float* scales = scratch.row.data();
   for (size_t i = 0; i < rows; ++i) {
     const TokenRange seen = visible(c, layer, tile.begin + i % tile_rows, size);
     float* scores = scratch.scores.data() + i * width;
-    scales[i] = pass.kernels.softmax(scores, seen.begin - begin, seen.end - begin, width);
-    gemm.prepare(scores, width, scratch.share.data() + i * share);
+    scratch.scales[i] =
+        gemm.prepare_softmax(scores, seen.begin - begin, seen.end - begin, width, scratch.share.data() + i * share);
   }
-  for (size_t h = 0; h < shared; ++h) {
-    float* mixed = scratch.mixed.data() + (kv_head * shared + h) * c.head_dim;
-    gemm.multiply(scratch.share.data() + h * tile_rows * share, tile_rows, share, head.values + gemm.panel_bytes(begin),
-                  c.head_dim / kPanel, end - begin, head.values_stride, mixed, c.q_width());
-    for (size_t r = 0; r < tile_rows; ++r)
-      pass.kernels.scale(mixed + r * c.q_width(), scales[h * tile_rows + r], c.head_dim);
-  }
+  gemm.multiply(scratch.share.data(), rows, share, head.values + gemm.panel_bytes(begin), c.head_dim / kPanel,
+                end - begin, head.values_stride, scratch.mixed.data(), c.head_dim);
 }
 
 // Every token's values, weighted and prepared for o_proj.
 void mix(const Pass& pass, const Layer& layer) {
   const Config& c = pass.config;
+  const size_t shared = c.num_attention_heads / c.num_key_value_heads;
   pass.pool.parallel_for(pass.work.tiles.size(), [&](size_t i, size_t slot) {
     const QueryTile& tile = pass.work.tiles[i];
+    const size_t rows = tile.end - tile.begin;
+    const size_t token = pass.work.sequences[tile.sequence].begin + tile.begin;
     Scratch& scratch = pass.work.scratch[slot];
-    for (size_t g = 0; g < c.num_key_value_heads; ++g) mix_tile(pass, layer, tile, g, scratch);
-    const size_t token = pass.work.sequences[tile.sequence].begin + tile.begin, stride = layer.o_proj.row_bytes();
-    for (size_t r = 0; r < tile.end - tile.begin; ++r)
-      layer.o_proj.gemm->prepare(scratch.mixed.data() + r * c.q_width(), c.q_width(),
-                                 pass.work.input.data() + (token + r) * stride);
+    for (size_t g = 0; g < c.num_key_value_heads; ++g) {
+      prepare_queries(pass, layer, tile, g, scratch);
+      mix_values(pass, layer, tile, g, scratch);
+      for (size_t h = 0; h < shared; ++h)
+        for (size_t r = 0; r < rows; ++r)
+          pass.kernels.scale(scratch.mixed.data() + (h * rows + r) * c.head_dim, scratch.scales[h * rows + r],
+                             c.head_dim,
+                             pass.work.qkv.data() + (token + r) * c.qkv_width() + (g * shared + h) * c.head_dim);
+    }
+    for (size_t r = 0; r < rows; ++r)
+      layer.o_proj.gemm->prepare(pass.work.qkv.data() + (token + r) * c.qkv_width(), c.q_width(),
+                                 pass.work.input.data() + (token + r) * layer.o_proj.row_bytes());
   });
 }
 

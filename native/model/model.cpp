@@ -47,7 +47,7 @@ void embed_tokens(const Pass& pass, const int32_t* ids) {
   pass.pool.parallel_for(pass.tokens, [&](size_t t, size_t) {
     float* row = pass.work.hidden.data() + t * n;
     read_f32(pass.weights.embed_tokens, static_cast<size_t>(ids[t]) * n, n, row);
-    pass.kernels.scale(row, scale, n);
+    pass.kernels.scale(row, scale, n, row);
   });
 }
 

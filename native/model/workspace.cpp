@@ -8,7 +8,8 @@ namespace {
 
 constexpr size_t kQueryTile = 16;  // at most; times the heads that share keys a multiple of every ISA's tile
 constexpr size_t kRowsPerTask = 8;
-constexpr size_t kRowBlock = 96;  // rows that stay in the second-level cache while panels pass by
+constexpr size_t kRowsWorthATask = 48;  // against one panel: some 5 us
+constexpr size_t kRowBlock = 512;       // rows that stay in the second-level cache while panels pass by
 
 size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -60,16 +61,17 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
     s.query.reserve(rows * gemm.row_bytes(c.head_dim));
     s.scores.reserve(rows * longest);
     s.share.reserve(rows * gemm.row_bytes(longest));
-    s.mixed.reserve(kQueryTile * c.q_width());
+    s.mixed.reserve(rows * c.head_dim);
+    s.scales.resize(rows);
   }
 }
 
-// A task is some rows of x against some panels: few rows against many, many rows against one.
+// A task is a block of rows against a panel, or against several when the rows are few.
 void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
   const size_t panels = linear.panels(), stride = linear.row_bytes();
   const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const size_t wanted = std::min(panels, panels * rows / blocks / kRowBlock + 1);
-  const size_t groups = std::min(panels, round_up(wanted, 2 * pass.pool.threads()));
+  const size_t together = std::max<size_t>(1, kRowsWorthATask / rows);
+  const size_t groups = std::min(panels, round_up((panels + together - 1) / together, pass.pool.threads()));
   pass.pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
     const size_t block = i / groups, group = i % groups;
     const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;

@@ -24,11 +24,12 @@ struct QueryTile {
 
 // What one thread needs in a loop.
 struct Scratch {
-  Buffer<float> row;      // the widest row
-  Buffer<uint8_t> query;  // one tile's queries of all heads that share keys, prepared
-  Buffer<float> scores;   // their scores
-  Buffer<uint8_t> share;  // softmax(scores), prepared
-  Buffer<float> mixed;    // the values, weighted
+  Buffer<float> row;          // the widest row
+  Buffer<uint8_t> query;      // one tile's queries of all heads that share keys, prepared
+  Buffer<float> scores;       // their scores
+  Buffer<uint8_t> share;      // softmax(scores), prepared
+  Buffer<float> mixed;        // the values, weighted
+  std::vector<float> scales;  // of mixed: 1 / the sum of a row's softmax
 };
 
 struct Workspace {
