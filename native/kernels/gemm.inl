@@ -237,6 +237,7 @@ static void int8_pack(const float* w, size_t n, size_t k, size_t ld, void* packe
   GroupOfRow groups[kMaxInt8Width / kGroup];
   for (size_t i = 0; i < n; ++i) {
     int8_round_row(w + i * ld, k, numbers, groups);
+    for (size_t b = 0; b < k; ++b) numbers[b] = static_cast<uint8_t>(numbers[b] + kWeightBias);
     uint8_t* panel = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
     for (size_t j = 0; j < k; j += kGroup) {
       const size_t count = k - j < kGroup ? k - j : kGroup;
@@ -244,8 +245,7 @@ static void int8_pack(const float* w, size_t n, size_t k, size_t ld, void* packe
       __builtin_memcpy(panel + i % kPanel * sizeof scale, &scale, sizeof scale);
       panel += kScaleBytes;
       uint8_t* to = panel + i % kPanel * kUnitBytes;
-      for (size_t b = 0; b < count; ++b)
-        to[b / kUnitBytes * kStepBytes + b % kUnitBytes] = static_cast<uint8_t>(numbers[j + b] + kWeightBias);
+      for (size_t b = 0; b < count; b += kUnitBytes) __builtin_memcpy(to + b * kPanel, numbers + j + b, kUnitBytes);
       panel += count * kPanel;
     }
   }

@@ -42,7 +42,7 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   }
   key_start.push_back(padded);
 
-  const Gemm& gemm = *weights.attention;
+  const Gemm &scores = *weights.scores, &mixing = *weights.values;
   const Layer& layer = weights.layers[0];
   const size_t tokens = sequences.back().end;
   hidden.reserve(tokens * c.hidden_size);
@@ -51,16 +51,16 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   qkv.reserve(tokens * c.qkv_width());
   gate_up.reserve(std::min(tokens, kSlice) * 2 * c.intermediate_size);
   middle.reserve(std::min(tokens, kSlice) * layer.down_proj.row_bytes());
-  keys.reserve(padded / kPanel * gemm.panel_bytes(c.head_dim) * c.num_key_value_heads);
-  values.reserve(c.head_dim / kPanel * gemm.panel_bytes(padded) * c.num_key_value_heads);
+  keys.reserve(padded / kPanel * scores.panel_bytes(c.head_dim) * c.num_key_value_heads);
+  values.reserve(c.head_dim / kPanel * mixing.panel_bytes(padded) * c.num_key_value_heads);
 
   const size_t rows = kQueryTile * c.num_attention_heads / c.num_key_value_heads;
   scratch.resize(threads);
   for (Scratch& s : scratch) {
     s.row.reserve(std::max({c.hidden_size, c.q_width(), c.intermediate_size}));
-    s.query.reserve(rows * gemm.row_bytes(c.head_dim));
+    s.query.reserve(rows * scores.row_bytes(c.head_dim));
     s.scores.reserve(rows * longest);
-    s.share.reserve(rows * gemm.row_bytes(longest));
+    s.share.reserve(rows * mixing.row_bytes(longest));
     s.mixed.reserve(rows * c.head_dim);
     s.scales.resize(rows);
   }
