@@ -173,6 +173,4 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_
 // 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
 
-#include "kernels/rows.inl"
-// rows.inl comes first
-#include "kernels/gemm.inl"
+#include "kernels/int8.inl"

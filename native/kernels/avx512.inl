@@ -143,6 +143,4 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 // 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
 constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9;
 
-#include "kernels/rows.inl"
-// rows.inl comes first
-#include "kernels/gemm.inl"
+#include "kernels/int8.inl"

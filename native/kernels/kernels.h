@@ -14,9 +14,12 @@ namespace gemlet {
 constexpr size_t kWidthUnit = 32;
 constexpr size_t kPanel = kWidthUnit;  // outputs that lie side by side in a packed matrix
 constexpr size_t kMaxWidth = 4096;     // of a row of w
-constexpr size_t kMaxInt8Width = 1152;
-constexpr int32_t kWeightBias =
-    128;  // packed int8 are stored as w + 128: the instructions that multiply bytes take one unsigned
+
+// Of the int8 products: numbers of a row that share a scale, and the longest row.
+constexpr size_t kInt8Group = 128, kMaxInt8Width = 1152;
+constexpr size_t kInt8FineGroup = 64, kMaxInt8FineWidth = 256;
+// Packed bytes are stored as w + 128: the instructions that multiply bytes take one of the two unsigned.
+constexpr int32_t kWeightBias = 128;
 
 // bf16 numbers under this become 0. Products are then 0 or at least 2^-100 and sums multiples of 2^-114: nothing is
 // ever subnormal, which some CPUs' bf16 instructions would take for 0.
@@ -54,9 +57,10 @@ struct Kernels {
   int rank;             // higher is preferred
   bool (*supported)();  // may this CPU run it?
 
-  Gemm f32;   // one chain of fused (portable: separate) multiply-adds over ascending k
-  Gemm bf16;  // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
-  Gemm int8;  // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
+  Gemm f32;        // one chain of fused (portable: separate) multiply-adds over ascending k
+  Gemm bf16;       // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
+  Gemm int8;       // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
+  Gemm int8_fine;  // with one scale for 64: of queries and keys
 
   // y = weight * x / sqrt(mean(x^2) + eps).  x, y, weight: [n]; weight is 1 + the checkpoint's. Source: Gemma3RMSNorm.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);

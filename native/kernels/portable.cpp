@@ -169,9 +169,7 @@ static I dot_int8(I acc, U w, U x) {
 constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
 constexpr bool kUnsignedWeights = false;
 
-#include "kernels/rows.inl"
-// rows.inl comes first
-#include "kernels/gemm.inl"
+#include "kernels/int8.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

@@ -144,7 +144,7 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   const Gemm& rest = storage == Storage::kF32 ? kernels.f32 : kernels.bf16;
   Packer packer(source);
   Weights weights;
-  weights.scores = &body;
+  weights.scores = storage == Storage::kInt8 ? &kernels.int8_fine : &rest;
   weights.values = &rest;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (size_t i = 0; i < c.num_hidden_layers(); ++i) weights.layers.push_back(collect_layer(packer, c, i, body));
