@@ -200,16 +200,17 @@ def test_tokenize(tiny_checkpoint: Path, tiny: Embedder) -> None:
     assert json.loads(run(*base, "--json", "--parse-control", "<eos>").stdout)["ids"] == [2, 1, 1]
 
 
-def test_quantize(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+def test_quantize(tiny_checkpoint: Path, tiny_f32: Embedder, tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     report = json.loads(run("quantize", tiny_checkpoint, file, "--type", "f32", "--json").stdout)
     assert report["bytes"] == file.stat().st_size
     assert report["cosine_to_fp32"]["smallest"] > 1 - 1e-6
     row = json.loads(run("embed", "--model", file, "--task", "query", TEXTS[2]).stdout)
-    assert np.array(row["embedding"], np.float32).tobytes() == tiny.encode_query(TEXTS[2]).tobytes()
+    assert np.array(row["embedding"], np.float32).tobytes() == tiny_f32.encode_query(TEXTS[2]).tobytes()
 
-    done = run("quantize", tiny_checkpoint, tmp_path / "small.gguf", "--no-check")
+    done = run("quantize", tiny_checkpoint, tmp_path / "small.gguf")
     assert "Q8_0" in done.stdout
+    small = Embedder(tmp_path / "small.gguf")
     assert json.loads(run("info", "--json", tmp_path / "small.gguf").stdout)["stored as"] == "q8_0"
     assert run("tokenize", "--count", "--model", tmp_path / "small.gguf", "x").stdout == "3\n"
 

@@ -1,4 +1,4 @@
-"""What several commands share: which model, and how a call of it is meant.   (chapter 10)"""
+"""What several commands share: which model, and how a call of it is meant.   (chapter 11)"""
 
 from collections.abc import Callable
 from pathlib import Path

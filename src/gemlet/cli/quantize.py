@@ -1,4 +1,4 @@
-"""`gemlet quantize`: a checkpoint as one .gguf file.   (chapter 10)"""
+"""`gemlet quantize`: a checkpoint as one .gguf file.   (chapter 11)"""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 10)"""
+"""`gemlet verify`: this installation against golden vectors.   (chapter 11)"""
 
 import json
 import sys

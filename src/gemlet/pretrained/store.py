@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from gemlet.errors import ModelError
 from gemlet.pretrained.pins import Pin, PinnedCheckpoint
@@ -36,6 +36,9 @@ _SPARE_BYTES = 64 << 20
 
 _LOCK_POLL_S = 0.2
 
+STAMPS = "verified.json"
+"""In the folder of checked files."""
+
 
 class Store:
     """The checked files of one checkpoint in the user's cache."""
@@ -48,7 +51,7 @@ class Store:
         self.partial = base / f"{short}.partial"
         self.lock_file = base / f"{short}.lock"
         self.terms_file = base / "GEMMA_TERMS.txt"
-        self._stamp_file = self.folder / "verified.json"
+        self._stamp_file = self.folder / STAMPS
         self._stamps = self._read_stamps()
 
     def missing(self) -> list[Pin]:
@@ -151,15 +154,13 @@ class Store:
 
     def _is_stamped(self, pin: Pin) -> bool:
         try:
-            found = (self.folder / pin.path).stat()
+            stamp = _stamp_of(self.folder / pin.path, pin.sha256)
         except OSError:
             return False
-        stamp = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": pin.sha256}
-        return found.st_size == pin.size and self._stamps.get(pin.path) == stamp
+        return stamp["size"] == pin.size and self._stamps.get(pin.path) == stamp
 
     def _stamp(self, pin: Pin) -> None:
-        found = (self.folder / pin.path).stat()
-        self._stamps[pin.path] = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": pin.sha256}
+        self._stamps[pin.path] = _stamp_of(self.folder / pin.path, pin.sha256)
         temporary = self._stamp_file.with_name(f".{uuid.uuid4().hex}.tmp")
         with suppress(OSError):  # a read-only cache works too; it is hashed at every start
             temporary.write_text(json.dumps(self._stamps, indent=1), encoding="utf-8")
@@ -167,12 +168,18 @@ class Store:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
-    def _read_stamps(self) -> dict[str, object]:
-        try:
-            stamps = json.loads(self._stamp_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return stamps if isinstance(stamps, dict) else {}
+    def _read_stamps(self) -> dict[str, Any]:
+        return _read_stamps(self._stamp_file)
+
+
+def known_digest(folder: Path, path: str) -> str | None:
+    """SHA-256 of a file that a Store has checked and nobody has changed since; None for any other."""
+    stamp = _read_stamps(folder / STAMPS).get(path)
+    try:
+        known = str(stamp["sha256"])
+        return known if stamp == _stamp_of(folder / path, known) else None
+    except (OSError, KeyError, TypeError):
+        return None
 
 
 def cache_folder() -> Path:
@@ -236,6 +243,19 @@ else:
         except OSError:
             return True
         return True
+
+
+def _stamp_of(path: Path, sha256: str) -> dict[str, Any]:
+    found = path.stat()
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256}
+
+
+def _read_stamps(path: Path) -> dict[str, Any]:
+    try:
+        stamps = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
 
 
 def _check(pin: Pin, size: int, digest: Callable[[], str]) -> None:
