@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -37,6 +36,8 @@ def open_writer(output: str) -> Iterator[Writer]:
     path = Path(output)
     if path.suffix not in kinds:
         raise InputError(f"cannot tell what to write from {output!r}: name a .npy or .jsonl file")
+    import tempfile
+
     try:
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
     except OSError as error:
