@@ -162,8 +162,11 @@ class Embedder:
         if output_value == "token_embeddings":
             result = self._token_embeddings(sequences, batch_size, show_progress_bar)
         else:
-            hidden = self._hidden(sequences, batch_size, show_progress_bar)[:, :dim]
-            result = vectors.quantize(vectors.normalize(hidden) if normalize_embeddings else hidden, precision)
+            hidden = self._hidden(sequences, batch_size, show_progress_bar)
+            hidden = hidden if dim == self._full_dim else hidden[:, :dim].copy()
+            if normalize_embeddings:
+                vectors.normalize(hidden, out=hidden)
+            result = vectors.quantize(hidden, precision)
         result = result[0] if single else result
         return (result, Usage(sequences.tokens, sequences.cut)) if return_usage else result
 
@@ -256,12 +259,14 @@ class Embedder:
         """[texts, 768] float32 from behind the dense head; the windows of a long text averaged by their new tokens."""
         parts = np.empty((len(sequences.input_ids), self._full_dim), np.float32)
         for batch in self._batches(sequences, batch_size, progress):
-            parts[batch.first : batch.last] = self._model.embed(batch.input_ids, batch.cu_seqlens)
-        if not np.isfinite(parts).all():
-            row = sequences.rows[~np.isfinite(parts).all(axis=1)][0]
-            raise OutputError(
-                f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
-            )
+            rows = self._model.embed(batch.input_ids, batch.cu_seqlens)
+            finite = np.isfinite(rows).all(axis=1)
+            if not finite.all():
+                row = sequences.rows[batch.first + int(np.argmin(finite))]
+                raise OutputError(
+                    f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
+                )
+            parts[batch.first : batch.last] = rows
         if len(parts) == len(sequences.tokens):
             return parts
         hidden = np.zeros((len(sequences.tokens), self._full_dim), np.float32)
