@@ -14,7 +14,6 @@ from tiny_model import write_tiny_checkpoint
 from gemlet import Embedder, _core
 from gemlet.pretrained import find
 
-
 USERS_CACHE = os.environ.get("GEMLET_CACHE")
 
 

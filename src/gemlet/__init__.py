@@ -1,4 +1,4 @@
-"""EmbeddingGemma-300M on anyone's own machine: text in, exact vectors out.
+"""EmbeddingGemma-300M on anyone's own machine: text in, vectors out.
 
 from gemlet import Embedder
 

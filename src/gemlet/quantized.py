@@ -104,13 +104,16 @@ def quantized(folder: Path, progress: Progress) -> Path | None:
 
 
 def _place(folder: Path) -> Path:
-    """Beside a folder that gemlet fetched; for any other in the cache, under a name that its path gives."""
+    """Beside a folder that gemlet fetched; for any other in the cache, under a name that its path gives.
+
+    Two paths of one name would take turns with the file, as its record names the folder: slow, but never wrong.
+    """
     cache = cache_folder().resolve()
     if folder.is_relative_to(cache / "models"):
         return folder.parent / f"{folder.name}.q8_0.gguf"
     import zlib
 
-    return cache / "quantized" / f"{folder.name}-{zlib.crc32(bytes(folder)):08x}.q8_0.gguf"
+    return cache / "quantized" / f"{folder.name[:40]}-{zlib.crc32(bytes(folder)):08x}.q8_0.gguf"
 
 
 def _cannot_keep(path: Path, error: Exception) -> str:

@@ -140,7 +140,8 @@ def test_every_layer_is_the_publishers(text, embedder_f32):
         norms = dict(zip(stages["token_stages"].tolist(), stages[f"norms_{key}"], strict=True))
         columns = stages["columns_768"]
     given = {
-        f"layers.{number}.output": embedder_f32._model.hidden_states(ids, cu_seqlens, number + 1) for number in range(24)
+        f"layers.{number}.output": embedder_f32._model.hidden_states(ids, cu_seqlens, number + 1)
+        for number in range(24)
     }
     given["embed"] = embedder_f32._model.hidden_states(ids, cu_seqlens, 0)
     given["final_norm"] = embedder_f32._model.token_embeddings(ids, cu_seqlens)

@@ -208,9 +208,7 @@ def test_fewer_bits_are_close(tiny_checkpoint: Path, tiny_f32: Embedder, quantiz
     assert not np.array_equal(rough.encode(TEXTS), tiny_f32.encode(TEXTS))
 
 
-def test_a_file_says_how_it_is_stored(
-    tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path
-) -> None:
+def test_a_file_says_how_it_is_stored(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
     for dtype in ("f32", "bf16", "q8_0"):
         file = tmp_path / f"{dtype}.gguf"
         write_gguf(tiny_checkpoint, file, dtype=dtype)

@@ -121,15 +121,15 @@ def test_a_digest_counts_only_for_the_file_that_was_checked(fetched: Path) -> No
 
 
 def test_the_bar_counts_to_the_files_end(folder: Path) -> None:
-    class Counts(Silent):
-        seen: list[tuple[int, int, str]] = []
+    seen: list[tuple[int, int, str]] = []
 
+    class Counts(Silent):
         def update(self, done: int, total: int, what: str) -> None:
-            self.seen.append((done, total, what))
+            seen.append((done, total, what))
 
     path = quantized.quantized(folder, Counts())
     assert path is not None
-    assert Counts.seen[-1] == (path.stat().st_size, path.stat().st_size, path.name)
+    assert seen[-1] == (path.stat().st_size, path.stat().st_size, path.name)
 
 
 # When it is written anew
@@ -273,9 +273,7 @@ def test_a_disk_that_fills_up_meanwhile(folder: Path, monkeypatch: pytest.Monkey
     assert "No space left on device" in assert_runs_without(folder)
 
 
-def test_a_file_that_is_there_needs_no_cache_that_can_be_written(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_there_needs_no_cache_that_can_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = quantized.quantized(folder, Silent())
     forbid(monkeypatch, Path, "mkdir")
     forbid(monkeypatch, quantized, "exclusive")
@@ -329,8 +327,7 @@ def test_without_a_lock_two_processes_write_one_whole_file(folder: Path) -> None
         "print(Embedder(sys.argv[1]).encode('a text').tobytes().hex())"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
     printed = {process.communicate()[0] for process in started}
     assert [process.returncode for process in started] == [0] * 4

@@ -26,7 +26,7 @@ def model_options(command: F) -> F:
         click.option(
             "--quantization",
             type=click.Choice(get_args(Quantization)),
-            help="Of the weights; default: what a .gguf file holds, f32 for a checkpoint.",
+            help="Of the weights; default: what a .gguf file holds, q8_0 for a checkpoint; f32 is exact.",
         ),
         click.option("--model", default=MODEL, show_default=True, help="A published name, a folder or a .gguf file."),
     ):

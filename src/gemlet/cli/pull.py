@@ -6,7 +6,7 @@ import click
 
 EPILOG = """\b
 Examples:
-  gemlet pull                               the published checkpoint, 1.3 GB
+  gemlet pull                               the published checkpoint, 1.3 GB, and its 8-bit file
   gemlet pull --offline                     is it here, and is it whole?
   GEMLET_CACHE=/data/models gemlet pull     keep it somewhere else
   gemlet pull owner/fine-tune               any fine-tune on the hub, its newest revision
@@ -17,7 +17,9 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("name", default="google/embeddinggemma-300m")
 @click.option("--offline", is_flag=True, help="Use what is on this machine; no network at all.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object with name, path and q8_0, the file in 8 bits.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object with name, path and q8_0, the file in 8 bits."
+)
 def command(name: str, offline: bool, as_json: bool) -> None:
     """Fetch a checkpoint, check every file, and print the path of its folder.
 
