@@ -1,5 +1,6 @@
 """`gemlet`: one command for each use; a file is imported when its command runs.   (chapter 11: the command line)"""
 
+import gc
 import importlib
 import os
 import sys
@@ -83,6 +84,8 @@ def main() -> None:
     except tuple(kind for kind, _ in EXIT_CODES) as error:
         click.echo(f"gemlet: {error}", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+    finally:
+        gc.freeze()  # else Python looks through every module for garbage on its way out, which takes 18 ms
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
