@@ -264,6 +264,15 @@ def test_the_8_bit_file_is_pulled_shown_and_used(tiny_checkpoint: Path, tmp_path
     assert run("pull", tiny_checkpoint, env=env).stdout == f"{tiny_checkpoint}\n"
 
 
+def test_a_pull_of_what_cannot_run_is_done_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    done = run("pull", "--json", tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"name": str(tmp_path), "path": str(tmp_path), "q8_0": None}
+    assert done.stderr.startswith("no 8-bit file was written: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_cache_that_cannot_be_written_is_one_line(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     env = {"GEMLET_CACHE": str(tmp_path / "file")}

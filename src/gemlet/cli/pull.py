@@ -1,8 +1,12 @@
 """`gemlet pull`: the weights, fetched once and checked.   (chapter 11)"""
 
 import json
+from pathlib import Path
 
 import click
+
+from gemlet.errors import ModelError
+from gemlet.pretrained import Progress
 
 EPILOG = """\b
 Examples:
@@ -29,10 +33,20 @@ def command(name: str, offline: bool, as_json: bool) -> None:
     """
     from gemlet.pretrained import pull
     from gemlet.pretrained.progress import Terminal
-    from gemlet.quantized import quantized
 
     with Terminal() as progress:
         folder = pull(name, offline=offline, progress=progress)
-        file = quantized(folder, progress) if folder.is_dir() else folder
+        file = _quantized(folder, progress) if folder.is_dir() else folder
     report = {"name": name, "path": str(folder), "q8_0": str(file) if file else None}
     click.echo(json.dumps(report) if as_json else str(folder))
+
+
+def _quantized(folder: Path, progress: Progress) -> Path | None:
+    """The file in 8 bits; what was fetched is no failure because gemlet cannot run it."""
+    from gemlet.quantized import quantized
+
+    try:
+        return quantized(folder, progress)
+    except ModelError as error:
+        progress.message(f"no 8-bit file was written: {error}")
+        return None
