@@ -14,6 +14,7 @@ demo: $(VENV)/installed  ## environment, build, weights, the model card's exampl
 	$(BIN)/gemlet pull
 	$(BIN)/python examples/model_card.py
 	$(BIN)/gemlet verify
+	$(BIN)/gemlet verify --quick --quantization f32
 
 test: $(VENV)/tools  ## every test; fetches the checkpoint if it is not in the cache
 	$(BIN)/python -m pytest

@@ -1,7 +1,7 @@
 """Whole-process figures on this machine: Python str to NumPy vector, cold start, peak memory.
 
 Each figure is of a fresh process, so that memory is a process's own. Prints a table and keeps the raw figures in
-bench/results/.  Usage: python bench/embed.py [--model FOLDER] [--quantization f32 bf16] [--threads 2] [--rounds 5]
+bench/results/.  Usage: python bench/embed.py [--model FOLDER] [--quantization q8_0 f32 bf16] [--threads 2] [--rounds 5]
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
     """Measure everything and write it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="google/embeddinggemma-300m")
-    parser.add_argument("--quantization", nargs="+", default=["f32", "bf16"])
+    parser.add_argument("--quantization", nargs="+", default=["q8_0", "f32", "bf16"])
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

@@ -1,6 +1,7 @@
 """The model card's example, with one import changed.
 
-Prints the similarities of a query to four documents; the card says [0.3011, 0.6359, 0.4930, 0.4889].
+Prints the similarities of a query to four documents; the card says [0.3011, 0.6359, 0.4930, 0.4889]. In 8 bits, the
+default, the third decimal differs; Embedder(..., quantization="f32") is within 0.001 of the card.
 """
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from gemlet import Embedder
 
 CARD = [0.3011, 0.6359, 0.4930, 0.4889]
+MOST = 0.005  # twice what 8 bits were measured to move one of these
 
 model = Embedder("google/embeddinggemma-300m")
 
@@ -26,5 +28,5 @@ similarities = model.similarity(query_embeddings, document_embeddings)
 print(similarities)
 
 difference = float(np.abs(similarities - CARD).max())
-print(f"largest difference from the model card: {difference:.4f}")
-raise SystemExit(difference > 0.001)
+print(f"largest difference from the model card: {difference:.4f}, at most {MOST} expected in {model.quantization}")
+raise SystemExit(difference > MOST)

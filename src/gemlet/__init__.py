@@ -1,4 +1,4 @@
-"""EmbeddingGemma-300M on anyone's own machine: text in, exact vectors out.
+"""EmbeddingGemma-300M on anyone's own machine: text in, vectors out.
 
 from gemlet import Embedder
 
@@ -8,10 +8,11 @@ documents = model.encode_document(["Mars is called the Red Planet.", "Venus is E
 print(model.similarity(query, documents))
 """
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from gemlet.embedder import Embedder, Encoding, Usage
 from gemlet.errors import (
+    CacheWarning,
     DoublePromptWarning,
     GemletError,
     GemletWarning,
@@ -27,11 +28,15 @@ from gemlet.errors import (
     UnsupportedModel,
     WeightsError,
 )
-from gemlet.vectors import similarity, similarity_pairwise
 
-__version__ = version("gemlet")
+if TYPE_CHECKING:
+    from gemlet.embedder import Embedder, Encoding, Usage
+    from gemlet.vectors import similarity, similarity_pairwise
+
+    __version__: str
 
 __all__ = [
+    "CacheWarning",
     "DoublePromptWarning",
     "Embedder",
     "Encoding",
@@ -53,3 +58,23 @@ __all__ = [
     "similarity",
     "similarity_pairwise",
 ]
+
+_HOMES = {
+    "Embedder": "embedder",
+    "Encoding": "embedder",
+    "Usage": "embedder",
+    "similarity": "vectors",
+    "similarity_pairwise": "vectors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy when it is asked for: the command line has its own first steps to do."""
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("gemlet")
+    elif name in _HOMES:
+        value = getattr(import_module(f"gemlet.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'gemlet' has no attribute {name!r}")
+    globals()[name] = value
+    return value

@@ -69,6 +69,22 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Every file that a run of the checkpoint in `folder` reads, as far as they are there.
+
+    Raises WeightsError, UnsupportedModel when its modules.json does not say.
+    """
+    names = (
+        "config.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json",
+        "tokenizer.json",
+    )  # fmt: skip
+    modules = [folder / path for paths in _modules(folder).values() for path in paths]
+    settings = [path / "config.json" for path in modules if path != folder]
+    weights = [path / "model.safetensors" for path in modules]
+    listed = [*(folder / name for name in names), *settings, *weights]
+    return sorted(path for path in listed if path.is_file())
+
+
 def _read_gguf(path: Path) -> Checkpoint:
     """A file holds all there is; one that llama.cpp's converter wrote has no prompts."""
     gguf = _core.Gguf.open(str(path))

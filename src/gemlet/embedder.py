@@ -1,4 +1,4 @@
-"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 8)"""
+"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 9)"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from gemlet.packing import Batch, Sequences, Truncation, fit, pack
 from gemlet.pretrained import find
 from gemlet.pretrained.progress import Terminal
 from gemlet.prompts import CARD_PROMPTS, apply_prompts, document_prompts, find_prompt
+from gemlet.quantized import quantized
 from gemlet.texts import Texts, as_texts
 from gemlet.vectors import FloatArray, Precision
 
@@ -85,7 +86,9 @@ class Embedder:
 
         name_or_path    a published name (fetched once, then cached), a folder in the sentence-transformers layout, or a
                         .gguf file
-        quantization    of the matrices: "f32", or "bf16" in half the memory; a .gguf file has its own, None takes it
+        quantization    of the matrices: "q8_0" computes in 8 bits, from a file that the first use writes into gemlet's
+                        cache (some 4 s, once); "bf16" and "f32" run the folder's own weights, "f32" exactly; a .gguf
+                        file has its own; None: the file's, "q8_0" for a folder or a name
         truncate_dim    cut every vector to 512, 256 or 128 numbers (re-normalised); None keeps all 768
         threads         None: as many as this process may use
         offline         never touch the network
@@ -96,14 +99,20 @@ class Embedder:
                         that no text can steer the model; "parse" as control tokens, as Hugging Face's tokenizer does
         token_budget    tokens that run at once; bounds the memory a call takes
 
-        Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument.
+        Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument. Warns with CacheWarning
+        where the 8-bit file cannot be written: the folder's weights are packed into 8 bits at every start instead.
         """
         self.truncation = _one_of("truncation", truncation, Truncation)
         self.control_tokens = _one_of("control_tokens", control_tokens, ControlTokens)
         self.token_budget = _positive("token_budget", token_budget)
         threads = _positive("threads", _cores() if threads is None else threads)
+        if quantization is not None:
+            _one_of("quantization", quantization, Quantization)
         with Terminal() as progress:
-            checkpoint = read_checkpoint(find(name_or_path, offline=offline, progress=progress))
+            path = find(name_or_path, offline=offline, progress=progress)
+            if quantization in (None, "q8_0") and path.is_dir():
+                path = quantized(path, progress) or path
+        checkpoint = read_checkpoint(path)
         self.quantization, storage = _quantization(quantization, checkpoint)
         self.max_seq_length = checkpoint.max_seq_length
         if max_seq_length is not None:
@@ -153,8 +162,11 @@ class Embedder:
         if output_value == "token_embeddings":
             result = self._token_embeddings(sequences, batch_size, show_progress_bar)
         else:
-            hidden = self._hidden(sequences, batch_size, show_progress_bar)[:, :dim]
-            result = vectors.quantize(vectors.normalize(hidden) if normalize_embeddings else hidden, precision)
+            hidden = self._hidden(sequences, batch_size, show_progress_bar)
+            hidden = hidden if dim == self._full_dim else hidden[:, :dim].copy()
+            if normalize_embeddings:
+                vectors.normalize(hidden, out=hidden)
+            result = vectors.quantize(hidden, precision)
         result = result[0] if single else result
         return (result, Usage(sequences.tokens, sequences.cut)) if return_usage else result
 
@@ -247,12 +259,14 @@ class Embedder:
         """[texts, 768] float32 from behind the dense head; the windows of a long text averaged by their new tokens."""
         parts = np.empty((len(sequences.input_ids), self._full_dim), np.float32)
         for batch in self._batches(sequences, batch_size, progress):
-            parts[batch.first : batch.last] = self._model.embed(batch.input_ids, batch.cu_seqlens)
-        if not np.isfinite(parts).all():
-            row = sequences.rows[~np.isfinite(parts).all(axis=1)][0]
-            raise OutputError(
-                f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
-            )
+            rows = self._model.embed(batch.input_ids, batch.cu_seqlens)
+            finite = np.isfinite(rows).all(axis=1)
+            if not finite.all():
+                row = sequences.rows[batch.first + int(np.argmin(finite))]
+                raise OutputError(
+                    f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
+                )
+            parts[batch.first : batch.last] = rows
         if len(parts) == len(sequences.tokens):
             return parts
         hidden = np.zeros((len(sequences.tokens), self._full_dim), np.float32)
@@ -299,17 +313,11 @@ def _cut_message(sequences: Sequences, limit: int) -> str:
 
 
 def _quantization(wanted: Quantization | None, checkpoint: Checkpoint) -> tuple[str, str]:
-    """(the weights' type, how the engine holds them): blocks of 8 bits run as the float32 that they stand for."""
-    stored = checkpoint.stored
-    if wanted is not None:
-        _one_of("quantization", wanted, Quantization)
-    if checkpoint.gguf is not None:
-        if wanted not in (None, stored):
-            raise InputError(f"quantization is {wanted!r}, but the file holds {stored}: leave it out")
-        return stored, "bf16" if stored == "bf16" else "f32"
-    if wanted == "q8_0":
-        raise InputError("quantization 'q8_0' needs a file of that type: write it with `gemlet quantize`")
-    return wanted or stored, wanted or stored
+    """(the weights' type, how the engine holds them)."""
+    if checkpoint.gguf is not None and wanted not in (None, checkpoint.stored):
+        raise InputError(f"quantization is {wanted!r}, but the file holds {checkpoint.stored}: leave it out")
+    name = checkpoint.stored if checkpoint.gguf is not None else wanted or "q8_0"
+    return name, {"q8_0": "int8", "bf16": "bf16"}.get(name, "f32")
 
 
 def _cores() -> int:

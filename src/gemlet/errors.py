@@ -13,6 +13,7 @@ GemletError
 └── MissingExtra (ImportError) .extra
 
 GemletWarning (UserWarning)
+├── CacheWarning                                 the 8-bit file of a checkpoint cannot be kept
 ├── TruncationWarning                            texts were cut; the message says which and by how much
 └── DoublePromptWarning                          a text that is given a prompt already begins with one
 """
@@ -106,6 +107,10 @@ class MissingExtra(GemletError, ImportError):
 
 class GemletWarning(UserWarning):
     """Base of what gemlet warns of: the result stands, but may not be what was meant."""
+
+
+class CacheWarning(GemletWarning):
+    """The 8-bit file of a checkpoint cannot be kept, so that every start packs its weights again."""
 
 
 class TruncationWarning(GemletWarning):

@@ -146,7 +146,10 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
-    yield tensor("token_embd", body, "embed_tokens.weight")
+    table = tensor("token_embd", body, "embed_tokens.weight")
+    if table.shape[0] != (pieces := checkpoint.config["vocab_size"]):  # the file has no key for it, only the table
+        raise WeightsError(f"{body.path}: embed_tokens has {table.shape[0]} rows, vocab_size is {pieces}", body.path)
+    yield table
     for layer in range(len(checkpoint.config["sliding"])):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")

@@ -25,10 +25,11 @@ def check_dim(dim: int | None, full: int) -> int:
     return dim
 
 
-def normalize(x: FloatArray) -> FloatArray:
-    """Scale each row of x [n, d] to length 1; a row of zeros stays zero."""
+def normalize(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """Scale each row of x [n, d] to length 1; a row of zeros stays zero. `out` may be x itself: nothing is copied."""
     length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))[:, None]
-    unit: FloatArray = np.divide(x, length, out=np.zeros_like(x), where=length > 0, casting="unsafe")
+    length[length == 0] = 1
+    unit: FloatArray = np.divide(x, length, out=np.empty_like(x) if out is None else out, casting="unsafe")
     return unit
 
 

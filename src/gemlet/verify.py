@@ -1,4 +1,4 @@
-"""Does this install give the publisher's vectors?   (chapter 9: Embedder → Report)
+"""Does this install give the publisher's vectors?   (chapter 10: Embedder → Report)
 
 The goldens are texts with the token ids and the float32 vectors that sentence-transformers gave for them
 (tools/make_goldens.py). The embedder is asked for the same and the difference is named: tokens, prompts, batching, or
@@ -32,9 +32,11 @@ POOLED_OUTLIER = 407
 # (smallest cosine, largest difference of a coordinate), by quantization.
 # f32: another order of float32 sums stays within 5e-7 of the goldens (measured: the NumPy reference, in float32 and in
 # float64); the bound leaves 40 times that for other kernels.
-# bf16: weights rounded to bfloat16 reach 0.99969 and 3.5e-3 on the worst golden, and 0.99997 on the average one.
-# q8_0: a file's blocks of 8 bits reach 0.99876 and 6.0e-3 on the worst golden, and 0.99976 on the average one.
-BOUNDS = {"f32": (0.999999, 2e-5), "bf16": (0.999, 1e-2), "q8_0": (0.998, 2e-2)}
+# bf16: weights and activations rounded to bfloat16 reach 0.99962 and 3.3e-3 on the worst golden, 0.99997 on the mean.
+# q8_0: products in 8 bits reach 0.99679 and 9.2e-3 on the worst golden, 0.99935 on the mean, from a file; packed from a
+# folder at load, 0.99559 and 1.4e-2 on the worst, 0.99959 on the mean.
+# Both bounds leave twice what is missing to 1, and twice the difference.
+BOUNDS = {"f32": (0.999999, 2e-5), "bf16": (0.999, 1e-2), "q8_0": (0.99, 3e-2)}
 
 FloatArray = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -75,6 +77,7 @@ class Report:
     texts: int
     worst_text: str
     worst_cosine: float
+    mean_cosine: float
     max_abs_diff: float
     problems: list[str]
     lines: list[str]
@@ -267,12 +270,17 @@ def _report(goldens: Sequence[Golden], vectors: FloatArray, quantization: str, p
     lines = [
         f"{len(goldens)} texts of 2 to {longest} tokens against the publisher's stack, quantization {quantization}"
     ]
-    worst_text, worst_cosine, max_abs_diff = "", float("nan"), float("nan")
+    worst_text, worst_cosine, mean_cosine, max_abs_diff = "", float("nan"), float("nan"), float("nan")
     if vectors.shape == (len(goldens), 768) and np.isfinite(vectors).all():
         cosines, differences = compare(goldens, vectors)
         worst_text, worst_cosine = goldens[int(np.argmin(cosines))].id, float(cosines.min())
-        max_abs_diff = float(differences.max())
-        lines.append(f"worst cosine {worst_cosine:.8f} (`{worst_text}`), largest difference {max_abs_diff:.2g}")
+        mean_cosine, max_abs_diff = float(cosines.mean()), float(differences.max())
+        lines.append(
+            f"cosine: mean {mean_cosine:.8f}, worst {worst_cosine:.8f} (`{worst_text}`); "
+            f"largest difference of a coordinate {max_abs_diff:.2g}"
+        )
     lines += problems or ["tokens, prompts and batches agree"]
     lines.append("FAIL" if problems else "PASS")
-    return Report(not problems, quantization, len(goldens), worst_text, worst_cosine, max_abs_diff, problems, lines)
+    return Report(
+        not problems, quantization, len(goldens), worst_text, worst_cosine, mean_cosine, max_abs_diff, problems, lines
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from gemlet import Embedder, errors
 from gemlet.cli.main import COMMANDS, EXIT_CODES, main
+from gemlet.verify import load_goldens
 
 TEXTS = ["The red planet.", "", "Größe 😀"]
 
@@ -200,18 +201,28 @@ def test_tokenize(tiny_checkpoint: Path, tiny: Embedder) -> None:
     assert json.loads(run(*base, "--json", "--parse-control", "<eos>").stdout)["ids"] == [2, 1, 1]
 
 
-def test_quantize(tiny_checkpoint: Path, tiny: Embedder, tmp_path: Path) -> None:
+def test_quantize(tiny_checkpoint: Path, tiny_f32: Embedder, tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     report = json.loads(run("quantize", tiny_checkpoint, file, "--type", "f32", "--json").stdout)
     assert report["bytes"] == file.stat().st_size
     assert report["cosine_to_fp32"]["smallest"] > 1 - 1e-6
     row = json.loads(run("embed", "--model", file, "--task", "query", TEXTS[2]).stdout)
-    assert np.array(row["embedding"], np.float32).tobytes() == tiny.encode_query(TEXTS[2]).tobytes()
+    assert np.array(row["embedding"], np.float32).tobytes() == tiny_f32.encode_query(TEXTS[2]).tobytes()
 
     done = run("quantize", tiny_checkpoint, tmp_path / "small.gguf", "--no-check")
     assert "Q8_0" in done.stdout
+    assert "cosine" not in done.stdout
     assert json.loads(run("info", "--json", tmp_path / "small.gguf").stdout)["stored as"] == "q8_0"
     assert run("tokenize", "--count", "--model", tmp_path / "small.gguf", "x").stdout == "3\n"
+
+
+def test_quantize_compares_what_runs(tiny_checkpoint: Path, tiny: Embedder, tiny_f32: Embedder, tmp_path: Path) -> None:
+    done = run("quantize", tiny_checkpoint, tmp_path / "small.gguf")
+    texts = [golden.prompted for golden in load_goldens() if golden.tokens <= 64]
+    cosines = np.sum(tiny.encode(texts) * tiny_f32.encode(texts), axis=1)
+    assert len(texts) > 90
+    said = f"cosine to fp32 on {len(texts)} texts: mean {cosines.mean():.6f}, smallest {cosines.min():.6f}"
+    assert done.stdout.splitlines()[1] == said
 
 
 @pytest.mark.parametrize(
@@ -235,6 +246,44 @@ def test_info(tiny_checkpoint: Path) -> None:
     assert facts["folder"] == str(tiny_checkpoint)
     assert facts["prompts"]["query"] == "task: search result | query: "
     assert "fact checking" in run("info", tiny_checkpoint).stdout
+
+
+def test_the_8_bit_file_is_pulled_shown_and_used(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    env = {"GEMLET_CACHE": str(tmp_path)}
+    assert json.loads(run("info", "--json", tiny_checkpoint, env=env).stdout)["8-bit file"].endswith("not written yet")
+    report = json.loads(run("pull", "--json", tiny_checkpoint, env=env).stdout)
+    file = Path(report["q8_0"])
+    assert report["path"] == str(tiny_checkpoint)
+    assert file.is_relative_to(tmp_path.resolve())
+    shown = json.loads(run("info", "--json", tiny_checkpoint, env=env).stdout)["8-bit file"]
+    assert shown == f"{file}, {file.stat().st_size:,} bytes"
+    assert "8-bit file" not in json.loads(run("info", "--json", file, env=env).stdout)
+    written = file.stat().st_mtime_ns
+    assert run("embed", "--model", tiny_checkpoint, "x", env=env).stderr == ""
+    assert file.stat().st_mtime_ns == written
+    assert run("pull", tiny_checkpoint, env=env).stdout == f"{tiny_checkpoint}\n"
+
+
+def test_a_pull_of_what_cannot_run_is_done_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    done = run("pull", "--json", tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"name": str(tmp_path), "path": str(tmp_path), "q8_0": None}
+    assert done.stderr.startswith("no 8-bit file was written: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    env = {"GEMLET_CACHE": str(tmp_path / "file")}
+    done = run("embed", "--model", tiny_checkpoint, "x", env=env)
+    assert done.returncode == 0
+    assert vectors(done.stdout).shape == (1, 64)
+    assert done.stderr.startswith("gemlet: cannot keep the 8-bit file ")
+    assert len(done.stderr.splitlines()) == 1
+    pulled = run("pull", "--json", tiny_checkpoint, env=env)
+    assert json.loads(pulled.stdout)["q8_0"] is None
+    assert run("embed", "--model", tiny_checkpoint, "--quantization", "f32", "x", env=env).stderr == ""
 
 
 def test_verify_says_what_is_wrong_with_another_model(tiny_checkpoint: Path) -> None:
@@ -267,6 +316,19 @@ def test_exit_codes_cover_every_error() -> None:
 
 def test_the_command_line_starts_light() -> None:
     """`gemlet --help` must not pay for what only some commands need."""
-    heavy = {"huggingface_hub", "tqdm", "platformdirs", "torch"}
+    heavy = {"huggingface_hub", "tqdm", "platformdirs", "torch", "numpy", "importlib.metadata"}
     code = f"import sys, gemlet.cli.main; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_second_start_imports_only_what_it_runs(tiny_checkpoint: Path) -> None:
+    heavy = {
+        *("huggingface_hub", "tqdm", "platformdirs", "hashlib", "tempfile", "importlib.metadata", "concurrent.futures"),
+        *("numpy.random", "numpy.testing", "numpy.ma", "gemlet.gguf", "gemlet.verify"),
+    }
+    command = [sys.executable, "-X", "importtime", "-m", "gemlet", "embed", "--model", str(tiny_checkpoint), "x"]
+    subprocess.run(command, capture_output=True, check=True)
+    log = subprocess.run(command, capture_output=True, check=True, text=True).stderr
+    imported = {line.rsplit("|", 1)[1].strip() for line in log.splitlines() if line.startswith("import time:")}
+    assert "gemlet.quantized" in imported
+    assert not imported & heavy

@@ -37,7 +37,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_importing_gemlet_brings_nothing_heavy() -> None:
-    heavy = ["torch", "transformers", "tokenizers", "huggingface_hub", "platformdirs", "tqdm", "click"]
+    heavy = ["torch", "transformers", "tokenizers", "huggingface_hub", "platformdirs", "tqdm", "click", "numpy"]
     code = f"import sys, gemlet; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

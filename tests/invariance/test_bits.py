@@ -7,12 +7,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gemlet import Embedder, _core
 from gemlet.checkpoint import read_checkpoint
+from gemlet.verify import load_goldens
 
 WORDS = ["the", "red", "planet", "of", "ancient", "gods", "is", "seen", "at", "night", "when", "other", "stars", "fade"]
 
@@ -34,7 +36,7 @@ def check(embedder: Embedder, texts: list[str], others: list[Embedder]) -> None:
         assert np.array_equal(other.encode(texts, batch_size=3), alone)
 
 
-@pytest.mark.parametrize("quantization", ["f32", "bf16"])
+@pytest.mark.parametrize("quantization", ["f32", "bf16", "q8_0"])
 def test_tiny(tiny_checkpoint: Path, quantization: str) -> None:
     base = Embedder(tiny_checkpoint, quantization=quantization, threads=1)
     others = [
@@ -44,14 +46,17 @@ def test_tiny(tiny_checkpoint: Path, quantization: str) -> None:
     check(base, texts_of(LENGTHS), others)
 
 
-def test_each_instruction_set(tiny_checkpoint: Path, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("quantization", ["f32", "q8_0"])
+def test_each_instruction_set(
+    tiny_checkpoint: Path, isa: str, quantization: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = texts_of(LENGTHS)
-    best = Embedder(tiny_checkpoint).encode(texts)
+    best = Embedder(tiny_checkpoint, quantization=quantization).encode(texts)
     monkeypatch.setenv("GEMLET_ISA", isa)
-    forced = Embedder(tiny_checkpoint)
+    forced = Embedder(tiny_checkpoint, quantization=quantization)
     assert forced.isa == isa
     check(forced, texts, [])
-    if isa == "portable":  # rounds each product: 1e-6 is some 10 ulp of a unit vector's largest number
+    if (quantization, isa) == ("f32", "portable"):  # rounds each product: 1e-6 is some 10 ulp of the largest number
         assert np.abs(forced.encode(texts) - best).max() < 1e-6
     else:
         assert np.array_equal(forced.encode(texts), best)
@@ -86,9 +91,26 @@ def test_a_forked_child_works(tiny: Embedder) -> None:
     assert np.array_equal(tiny.encode(texts), expected)
 
 
-def test_the_real_model(checkpoint: Path, embedder: Embedder) -> None:
+@pytest.mark.parametrize("quantization", ["f32", "q8_0"])
+def test_the_real_model(checkpoint: Path, quantization: Any) -> None:
     texts = texts_of([0, 1, 8, 30, 60, 255, 300, 520])
-    check(embedder, texts, [Embedder(checkpoint, threads=1), Embedder(checkpoint, threads=2, token_budget=700)])
+    base, alone, small = (
+        Embedder(checkpoint, quantization=quantization, **options)
+        for options in ({}, {"threads": 1}, {"threads": 2, "token_budget": 700})
+    )
+    check(base, texts, [alone, small])
+
+
+def test_the_real_model_on_each_instruction_set(
+    checkpoint: Path, embedder: Embedder, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [golden for golden in load_goldens() if golden.id in {"lang-te", "lang-el", "len-258", "len-771"}]
+    texts = [golden.prompted for golden in chosen]
+    assert max(golden.tokens for golden in chosen) > 600
+    monkeypatch.setenv("GEMLET_ISA", isa)
+    forced = Embedder(checkpoint)
+    assert forced.isa == isa
+    assert np.array_equal(forced.encode(texts), embedder.encode(texts))
 
 
 def test_hidden_states_do_not_depend_on_neighbours(tiny_checkpoint: Path) -> None:

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gemlet import Embedder, TruncationWarning
+from gemlet import Embedder, TruncationWarning, _core
+from gemlet.checkpoint import read_checkpoint
 from gemlet.pretrained.pins import EMBEDDING_GEMMA
+from gemlet.vectors import normalize
 from gemlet.verify import BOUNDS, GOLDENS, check_vectors, compare, load_goldens, verify
 
 HERE = Path(__file__).parent
@@ -59,25 +61,45 @@ def test_goldens_are_small_enough_to_commit():
 # The engine on the real checkpoint
 
 
-@pytest.fixture(scope="module")
-def vectors(embedder):
+def encode_all(embedder):
     with pytest.warns(TruncationWarning, match=r"lost 552 of 2600"):
         return embedder.encode([golden.prompted for golden in LITERAL])
 
 
-def test_every_golden_has_the_publishers_tokens(embedder):
+@pytest.mark.parametrize("quantization", ["f32", "q8_0"])
+def test_every_golden_has_the_publishers_tokens(quantization, embedder, embedder_f32):
+    embedder = {"f32": embedder_f32, "q8_0": embedder}[quantization]
     for golden, encoding in zip(LITERAL, embedder.tokenize([golden.prompted for golden in LITERAL]), strict=True):
         ids = encoding.ids.tolist()
         assert len(ids) == golden.tokens, golden.id
         assert [*ids[:2047], ids[-1]][: len(ids)] == golden.input_ids.tolist(), golden.id
 
 
-def test_every_golden_has_the_publishers_vector(vectors):
+def test_every_golden_has_the_publishers_vector(embedder_f32):
+    vectors = encode_all(embedder_f32)
     cosines, differences = compare(LITERAL, vectors)
     least, most = BOUNDS["f32"]
     assert vectors.dtype == np.float32
     assert cosines.min() >= least, LITERAL[int(cosines.argmin())]
     assert differences.max() <= most, LITERAL[int(differences.argmax())]
+
+
+def test_the_default_stays_within_its_bounds(embedder):
+    vectors = encode_all(embedder)
+    assert embedder.quantization == "q8_0"
+    assert check_vectors(LITERAL, vectors, "q8_0") == []
+    cosines, differences = compare(LITERAL, vectors)
+    assert cosines.mean() > 0.999  # measured 0.9993
+    assert differences.max() > 1e-3  # ... and 8 bits are in use: f32 would be 1e-6 away
+
+
+def test_8_bits_without_the_file_stay_within_the_same_bounds(checkpoint):
+    """As where the cache cannot be written: packed from the folder's own weights at load."""
+    settings = read_checkpoint(checkpoint)
+    model = _core.Model(settings.config, settings.weights, "int8", 2)
+    ids = [golden.input_ids for golden in SHORT]
+    hidden = model.embed(np.concatenate(ids), np.cumsum([0, *map(len, ids)]).astype(np.int32))
+    assert check_vectors(SHORT, normalize(hidden), "q8_0") == []
 
 
 def test_bf16_weights_stay_within_their_bounds(checkpoint):
@@ -88,7 +110,7 @@ def test_bf16_weights_stay_within_their_bounds(checkpoint):
 
 
 def test_parsed_control_tokens_are_the_publishers(checkpoint):
-    parsing = Embedder(checkpoint, control_tokens="parse")
+    parsing = Embedder(checkpoint, control_tokens="parse", quantization="f32")
     spelled = [golden for golden in ALL if golden.control]
     assert spelled
     for golden in spelled:
@@ -96,19 +118,19 @@ def test_parsed_control_tokens_are_the_publishers(checkpoint):
         assert np.abs(parsing.encode(golden.prompted) - golden.vector).max() <= BOUNDS["f32"][1]
 
 
-def test_names_of_prompts_and_titles_give_the_goldens(embedder):
+def test_names_of_prompts_and_titles_give_the_goldens(embedder_f32):
     for golden in SHORT:
         if golden.title is not None:
-            given = embedder.encode_document(golden.text, titles=golden.title)
+            given = embedder_f32.encode_document(golden.text, titles=golden.title)
         elif golden.prompt_name is not None:
-            given = embedder.encode(golden.text, prompt_name=golden.prompt_name)
+            given = embedder_f32.encode(golden.text, prompt_name=golden.prompt_name)
         else:
             continue
         assert np.abs(given - golden.vector).max() <= BOUNDS["f32"][1], golden.id
 
 
 @pytest.mark.parametrize("text", ["lang-te", "len-300"])
-def test_every_layer_is_the_publishers(text, embedder):
+def test_every_layer_is_the_publishers(text, embedder_f32):
     key = {"lang-te": "short", "len-300": "long"}[text]
     ids = next(golden.input_ids for golden in ALL if golden.id == text)
     rows = [0, len(ids) // 2, len(ids) - 1]
@@ -118,10 +140,11 @@ def test_every_layer_is_the_publishers(text, embedder):
         norms = dict(zip(stages["token_stages"].tolist(), stages[f"norms_{key}"], strict=True))
         columns = stages["columns_768"]
     given = {
-        f"layers.{number}.output": embedder._model.hidden_states(ids, cu_seqlens, number + 1) for number in range(24)
+        f"layers.{number}.output": embedder_f32._model.hidden_states(ids, cu_seqlens, number + 1)
+        for number in range(24)
     }
-    given["embed"] = embedder._model.hidden_states(ids, cu_seqlens, 0)
-    given["final_norm"] = embedder._model.token_embeddings(ids, cu_seqlens)
+    given["embed"] = embedder_f32._model.hidden_states(ids, cu_seqlens, 0)
+    given["final_norm"] = embedder_f32._model.token_embeddings(ids, cu_seqlens)
     for name, values in given.items():
         # Of the norm of the row. Measured 4.6e-7, and 2.1e-6 for the NumPy reference: two orders of float32 sums.
         error = np.abs(values[rows][:, columns] - expected[name]) / norms[name][:, None]
@@ -129,19 +152,21 @@ def test_every_layer_is_the_publishers(text, embedder):
 
 
 @pytest.mark.parametrize("entry", PUBLISHED["vectors"], ids=lambda entry: entry["prompted"])
-def test_published_vectors(entry, embedder):
-    given = embedder.encode(entry["prompted"])[: len(entry["starts"])]
+def test_published_vectors(entry, embedder_f32):
+    given = embedder_f32.encode(entry["prompted"])[: len(entry["starts"])]
     assert np.abs(given - entry["starts"]).max() <= entry["tolerance"], entry["source"]
 
 
 @pytest.mark.parametrize("entry", PUBLISHED["similarities"], ids=lambda entry: f"{entry['b'][-12:]}-{entry['dim']}")
-def test_published_similarities(entry, embedder):
-    a, b = embedder.encode([entry["a"], entry["b"]], truncate_dim=entry["dim"])
+def test_published_similarities(entry, embedder_f32):
+    a, b = embedder_f32.encode([entry["a"], entry["b"]], truncate_dim=entry["dim"])
     assert float(a @ b) == pytest.approx(entry["cosine"], abs=entry["tolerance"]), entry["source"]
 
 
-def test_verify_passes_the_real_engine(embedder):
-    report = verify(embedder)
+@pytest.mark.parametrize("quantization", ["f32", "q8_0"])
+def test_verify_passes_the_real_engine(quantization, embedder, embedder_f32):
+    report = verify({"f32": embedder_f32, "q8_0": embedder}[quantization])
+    assert report.quantization == quantization
     assert report.passed, report.lines
     assert report.lines[-1] == "PASS"
     assert report.texts == len(LITERAL)

@@ -185,8 +185,15 @@ class TestCache:
         assert Store(PINS).folder == tmp_path / "cache" / "models" / "tiny--model" / REVISION[:12]
 
     def test_the_default_is_the_platforms_cache_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import platformdirs
+
         monkeypatch.delenv("GEMLET_CACHE")
-        assert pretrained.cache_folder().name in {"gemlet", "Cache"}
+        for given in (None, "", "/elsewhere"):
+            monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+            if given is not None:
+                monkeypatch.setenv("XDG_CACHE_HOME", given)
+            expected = platformdirs.user_cache_dir("gemlet", appauthor=False)
+            assert pretrained.cache_folder() == Path(expected)
 
     def test_a_cache_that_cannot_be_made_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").write_text("")

@@ -40,7 +40,7 @@ def test_the_folder_goes_to_stdout_and_the_rest_to_stderr(cache: Path) -> None:
 
 def test_json(cache: Path) -> None:
     result = CliRunner().invoke(command, [NAME, "--offline", "--json"])
-    assert json.loads(result.stdout) == {"name": NAME, "path": os.fspath(cache)}
+    assert json.loads(result.stdout) == {"name": NAME, "path": os.fspath(cache), "q8_0": None}  # it is no model
 
 
 def test_a_failure_lists_the_places_and_exits_with_1() -> None:

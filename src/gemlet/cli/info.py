@@ -1,7 +1,8 @@
-"""`gemlet info`: what model, kernels and cache are in use.   (chapter 10)"""
+"""`gemlet info`: what model, kernels and cache are in use.   (chapter 11)"""
 
 import json
 import platform
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,13 +37,12 @@ def command(model: str, offline: bool, as_json: bool) -> None:
 
 
 def _facts(model: str, offline: bool) -> dict[str, Any]:
-    from pathlib import Path
-
     from gemlet.checkpoint import read_checkpoint
     from gemlet.pretrained import cache_folder
     from gemlet.prompts import CARD_PROMPTS
 
-    checkpoint = read_checkpoint(locate(model, offline))
+    path = locate(model, offline)
+    checkpoint = read_checkpoint(path)
     config = checkpoint.config
     return {
         "gemlet": __version__,
@@ -53,8 +53,17 @@ def _facts(model: str, offline: bool) -> dict[str, Any]:
         "cache": str(cache_folder()),
         "weights": f"{sum(Path(file).stat().st_size for file, _ in checkpoint.weights):,} bytes",
         "stored as": checkpoint.stored,
+        **({"8-bit file": _quantized_file(path)} if path.is_dir() else {}),
         "layers": f"{len(config['sliding'])}, of which {sum(config['sliding'])} see {config['window']} tokens each way",
         "vector": f"{config['dense'][-1]} numbers",
         "longest text": f"{checkpoint.max_seq_length} tokens",
         "prompts": checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts},
     }
+
+
+def _quantized_file(folder: Path) -> str:
+    """Where the file lies that runs by default, and how long it is; it may be deleted, the next start writes it."""
+    from gemlet.quantized import QuantizedFile
+
+    file = QuantizedFile(folder)
+    return f"{file.path}, {file.path.stat().st_size:,} bytes" if file.is_current() else f"{file.path}, not written yet"

@@ -1,4 +1,4 @@
-"""`gemlet similarity`: how close in meaning texts are.   (chapter 10)"""
+"""`gemlet similarity`: how close in meaning texts are.   (chapter 11)"""
 
 import json
 from typing import Any

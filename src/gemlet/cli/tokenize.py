@@ -1,4 +1,4 @@
-"""`gemlet tokenize`: texts as the model sees them.   (chapter 10)"""
+"""`gemlet tokenize`: texts as the model sees them.   (chapter 11)"""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 10)"""
+"""`gemlet verify`: this installation against golden vectors.   (chapter 11)"""
 
 import json
 import sys
@@ -10,7 +10,8 @@ from gemlet.cli.options import load, model_options
 
 EPILOG = """\b
 Examples:
-  gemlet verify
+  gemlet verify                         in 8 bits, as the other commands run
+  gemlet verify --quantization f32      exactly
   gemlet verify --quick --json
 """
 

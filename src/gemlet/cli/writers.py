@@ -1,10 +1,9 @@
-"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all.   (chapter 10)"""
+"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all.   (chapter 11)"""
 
 import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -37,6 +36,8 @@ def open_writer(output: str) -> Iterator[Writer]:
     path = Path(output)
     if path.suffix not in kinds:
         raise InputError(f"cannot tell what to write from {output!r}: name a .npy or .jsonl file")
+    import tempfile
+
     try:
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
     except OSError as error:

@@ -16,9 +16,9 @@ from gemlet.pretrained.hub_cache import HubCache
 from gemlet.pretrained.pins import PINNED, TERMS, PinnedCheckpoint
 from gemlet.pretrained.place import Place, PlaceError, is_disk_full
 from gemlet.pretrained.progress import Meter, Progress, Silent
-from gemlet.pretrained.store import Store, cache_folder, exclusive
+from gemlet.pretrained.store import Store, cache_folder, exclusive, known_digest
 
-__all__ = ["Progress", "cache_folder", "find", "pull"]
+__all__ = ["Progress", "cache_folder", "exclusive", "find", "known_digest", "pull"]
 
 
 def find(name_or_path: str | os.PathLike[str], *, offline: bool = False, progress: Progress | None = None) -> Path:

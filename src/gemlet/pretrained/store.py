@@ -10,7 +10,6 @@ A file appears under its final name only whole, checked and flushed to disk. ver
 modification time and the SHA-256 of each, so that a later start reads no more than the directory entries.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from gemlet.errors import ModelError
 from gemlet.pretrained.pins import Pin, PinnedCheckpoint
@@ -36,6 +35,9 @@ _SPARE_BYTES = 64 << 20
 
 _LOCK_POLL_S = 0.2
 
+STAMPS = "verified.json"
+"""In the folder of checked files."""
+
 
 class Store:
     """The checked files of one checkpoint in the user's cache."""
@@ -48,7 +50,7 @@ class Store:
         self.partial = base / f"{short}.partial"
         self.lock_file = base / f"{short}.lock"
         self.terms_file = base / "GEMMA_TERMS.txt"
-        self._stamp_file = self.folder / "verified.json"
+        self._stamp_file = self.folder / STAMPS
         self._stamps = self._read_stamps()
 
     def missing(self) -> list[Pin]:
@@ -78,6 +80,8 @@ class Store:
 
     def write(self, pin: Pin, blocks: Iterable[bytes], meter: Meter) -> None:
         """Write a file from its bytes, in order. Raises FileError, and leaves no trace, unless they match the pin."""
+        import hashlib
+
         self.partial.mkdir(parents=True, exist_ok=True)
         temporary = self.partial / f"{uuid.uuid4().hex}.tmp"
         digest = hashlib.sha256()
@@ -151,15 +155,13 @@ class Store:
 
     def _is_stamped(self, pin: Pin) -> bool:
         try:
-            found = (self.folder / pin.path).stat()
+            stamp = _stamp_of(self.folder / pin.path, pin.sha256)
         except OSError:
             return False
-        stamp = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": pin.sha256}
-        return found.st_size == pin.size and self._stamps.get(pin.path) == stamp
+        return stamp["size"] == pin.size and self._stamps.get(pin.path) == stamp
 
     def _stamp(self, pin: Pin) -> None:
-        found = (self.folder / pin.path).stat()
-        self._stamps[pin.path] = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": pin.sha256}
+        self._stamps[pin.path] = _stamp_of(self.folder / pin.path, pin.sha256)
         temporary = self._stamp_file.with_name(f".{uuid.uuid4().hex}.tmp")
         with suppress(OSError):  # a read-only cache works too; it is hashed at every start
             temporary.write_text(json.dumps(self._stamps, indent=1), encoding="utf-8")
@@ -167,18 +169,27 @@ class Store:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
-    def _read_stamps(self) -> dict[str, object]:
-        try:
-            stamps = json.loads(self._stamp_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return stamps if isinstance(stamps, dict) else {}
+    def _read_stamps(self) -> dict[str, Any]:
+        return _read_stamps(self._stamp_file)
+
+
+def known_digest(folder: Path, path: str) -> str | None:
+    """SHA-256 of a file that a Store has checked and nobody has changed since; None for any other."""
+    stamp = _read_stamps(folder / STAMPS).get(path, {})
+    try:
+        known = str(stamp["sha256"])
+        return known if stamp == _stamp_of(folder / path, known) else None
+    except (OSError, KeyError, TypeError):
+        return None
 
 
 def cache_folder() -> Path:
     """Where gemlet keeps what it fetches: $GEMLET_CACHE, or the platform's cache folder of the user."""
     if given := os.environ.get("GEMLET_CACHE"):
         return Path(given).expanduser().absolute()
+    if sys.platform == "linux":  # as platformdirs says, which takes 18 ms to import
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "gemlet"
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("gemlet", appauthor=False))
@@ -186,6 +197,8 @@ def cache_folder() -> Path:
 
 def digest_of(path: Path, meter: Meter | None = None) -> str:
     """SHA-256 of a file, in hex."""
+    import hashlib  # 5 ms, and most starts hash nothing
+
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
@@ -236,6 +249,19 @@ else:
         except OSError:
             return True
         return True
+
+
+def _stamp_of(path: Path, sha256: str) -> dict[str, Any]:
+    found = path.stat()
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256}
+
+
+def _read_stamps(path: Path) -> dict[str, Any]:
+    try:
+        stamps = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
 
 
 def _check(pin: Pin, size: int, digest: Callable[[], str]) -> None:
