@@ -20,7 +20,7 @@ namespace gemlet {
 struct Source {
   std::map<std::string, Tensor> tensors;
   bool norms_hold_one = false;
-  Bytes block;  // see packed.h: where a file says that its packed matrices begin, to the file's end; or empty
+  Bytes block;                         // from where a file's packed matrices begin (packed.h) to its end; or nothing
   std::string block_path;              // that file
   std::function<void(Bytes)> expect;   // told of bytes that will be read soon
   std::function<void(Bytes)> release;  // told of bytes that have been packed; called from any thread
