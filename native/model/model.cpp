@@ -25,6 +25,8 @@ Source merge(const std::vector<MappedFile>& files, const std::vector<std::pair<s
       all.block = block_in(gguf, kPackedKey, files[i].path());
       all.block_path = files[i].path();
       tensors = std::move(gguf.tensors);
+      const uint8_t* const begin = files[i].bytes().data;
+      files[i].drop_pages({begin, static_cast<size_t>(gguf.data.data - begin)});  // the vocabulary, for the most part
     } else {
       tensors = read_safetensors(files[i].bytes(), files[i].path());
     }
