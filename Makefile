@@ -8,7 +8,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -
 NATIVE := $(shell find native fuzz -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 CHECKED := src tests tools reference bench examples
 
-.PHONY: demo test lint fix bench goldens fuzz sanitize clean
+.PHONY: demo test lint fix bench compare goldens fuzz sanitize clean
 
 demo: $(VENV)/installed  ## environment, build, weights, the model card's example, verify
 	$(BIN)/gemlet pull
@@ -31,6 +31,10 @@ fix: $(VENV)/tools  ## let the tools put style right
 
 bench: $(VENV)/installed  ## whole-process times and memory on this machine
 	$(BIN)/python bench/embed.py
+
+# MODEL: a folder; RIVALS: one --rival NAME=PYTHON,MODEL for each; MORE: such as --quick or --publish
+compare: $(VENV)/installed  ## gemlet beside other runtimes, in one run
+	$(BIN)/python bench/compare.py --model $(MODEL) $(RIVALS) $(MORE)
 
 goldens:  ## make src/gemlet/goldens anew from the checkpoint in CHECKPOINT; $(PYTHON) needs torch, sentence-transformers
 	$(PYTHON) tools/make_goldens.py $(CHECKPOINT)

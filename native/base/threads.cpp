@@ -34,7 +34,7 @@ const int watch_forks = pthread_atfork(nullptr, nullptr, count_fork);
 // The workers and the loop that they are in. A worker enters a loop by raising `inside` and then finding `open` true;
 // the caller closes the loop and waits until nobody is inside, so no worker ever sees a loop that has ended.
 struct ThreadPool::Crew {
-  explicit Crew(size_t threads) {
+  explicit Crew(size_t threads) : shares(threads) {
     (void)watch_forks;
     for (size_t slot = 1; slot < threads; ++slot) workers.emplace_back([this, slot] { work(slot); });
   }
@@ -48,10 +48,13 @@ struct ThreadPool::Crew {
     for (auto& worker : workers) worker.join();
   }
 
-  void run(size_t iterations, const Task& body) {
+  void run(size_t count, const Task& body) {
     task = &body;
-    count = iterations;
-    next = 0;
+    const size_t threads = shares.size();
+    for (size_t slot = 0; slot < threads; ++slot) {
+      shares[slot].next = count * slot / threads;
+      shares[slot].end = count * (slot + 1) / threads;
+    }
     open = true;
     {
       std::lock_guard lock(sleep);
@@ -63,8 +66,12 @@ struct ThreadPool::Crew {
     while (inside != 0) pause();
   }
 
+  // One's own share first, then what others have left.
   void take_part(size_t slot) {
-    for (size_t i; (i = next.fetch_add(1)) < count;) (*task)(i, slot);
+    for (size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(slot + i) % shares.size()];
+      for (size_t at; (at = share.next.fetch_add(1)) < share.end;) (*task)(at, slot);
+    }
   }
 
   void work(size_t slot) {
@@ -87,10 +94,17 @@ struct ThreadPool::Crew {
     return !stop;
   }
 
+  // A part of the loop's iterations, in one piece: a thread walks through memory in order, and meets in one loop what
+  // it left in its cache in the loop before.
+  struct alignas(64) Share {
+    std::atomic<size_t> next{0}, end{0};
+  };
+
   const uint64_t born = forks;
   std::mutex busy;  // held by the caller whose loop the workers are in
   std::atomic<const Task*> task{nullptr};
-  std::atomic<size_t> count{0}, next{0}, inside{0};
+  std::vector<Share> shares;  // one for each thread
+  std::atomic<size_t> inside{0};
   std::atomic<bool> open{false}, stop{false};
   std::atomic<uint64_t> loops{0};
   std::mutex sleep;

@@ -53,10 +53,10 @@ Array<float> rope(const std::string& isa, const Row& x, const Row& cos, const Ro
 }
 
 Array<float> softmax(const std::string& isa, const Row& x, size_t begin, size_t end) {
-  expect(x.shape(0) % 16 == 0 && begin < end && end <= x.shape(0));
-  auto y = copy(x);
-  const float scale = table(isa).softmax(y.data(), begin, end, x.shape(0));
-  table(isa).scale(y.data(), scale, x.shape(0));
+  expect(x.shape(0) % 32 == 0 && begin < end && end <= x.shape(0));
+  auto scores = copy(x), y = new_array<float>({x.shape(0)});
+  const float scale = table(isa).f32.prepare_softmax(scores.data(), begin, end, x.shape(0), y.data());
+  table(isa).scale(y.data(), scale, x.shape(0), y.data());
   return y;
 }
 
@@ -79,7 +79,12 @@ const Gemm& gemm_of(const std::string& isa, const std::string& type) {
   if (type == "f32") return kernels.f32;
   if (type == "bf16") return kernels.bf16;
   if (type == "int8") return kernels.int8;
+  if (type == "int8_fine") return kernels.int8_fine;
   throw Error(Code::kInput, "no matrix product has the type `" + type + "`");
+}
+
+size_t longest_row(const std::string& type) {
+  return type == "int8" ? kMaxInt8Width : type == "int8_fine" ? kMaxInt8FineWidth : kMaxWidth;
 }
 
 Buffer<uint8_t> prepared_rows(const Gemm& gemm, const Matrix& x) {
@@ -92,7 +97,7 @@ Buffer<uint8_t> prepared_rows(const Gemm& gemm, const Matrix& x) {
 // x: [rows, k], w: [n, k].
 Array<float> gemm(const std::string& isa, const std::string& type, const Matrix& x, const Matrix& w) {
   const size_t rows = x.shape(0), k = x.shape(1), n = w.shape(0);
-  expect(n % kPanel == 0 && w.shape(1) == k && k % 32 == 0 && k <= kMaxWidth);
+  expect(n % kPanel == 0 && w.shape(1) == k && k % 32 == 0 && k <= longest_row(type));
   const Gemm& gemm = gemm_of(isa, type);
   const size_t panel = gemm.panel_bytes(k);
   Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);

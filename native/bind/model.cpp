@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "bind/bind.h"
+#include "model/workspace.h"
 
 namespace nb = nanobind;
 
@@ -77,6 +78,21 @@ Array<float> embed(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
   return out;
 }
 
+nb::dict profile(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
+  const Batch batch = to_batch(ids, cu_seqlens);
+  std::vector<float> out(batch.sequences * model.config().embedding_size());
+  std::vector<double> seconds;
+  {
+    nb::gil_scoped_release nogil;
+    model.embed(batch, out.data(), &seconds);
+  }
+  static constexpr const char* kNames[] = {"embedding", "rows", "linears", "keys and values", "scores", "head"};
+  static_assert(std::size(kNames) == kStages);
+  nb::dict stages;
+  for (size_t i = 0; i < seconds.size(); ++i) stages[kNames[i]] = seconds[i];
+  return stages;
+}
+
 Array<float> token_embeddings(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
   const Batch batch = to_batch(ids, cu_seqlens);
   auto out = new_array<float>({ids.shape(0), model.config().hidden_size});
@@ -102,6 +118,7 @@ void bind_model(nb::module_& m) {
       .def_prop_ro("threads", &Model::threads)
       .def_prop_ro("isa", [](const Model& model) { return std::string(model.kernels().name); })
       .def("embed", embed, nb::arg("input_ids"), nb::arg("cu_seqlens"))
+      .def("profile", profile, nb::arg("input_ids"), nb::arg("cu_seqlens"))
       .def("token_embeddings", token_embeddings, nb::arg("input_ids"), nb::arg("cu_seqlens"))
       .def("hidden_states", hidden_states, nb::arg("input_ids"), nb::arg("cu_seqlens"), nb::arg("layers"));
 }

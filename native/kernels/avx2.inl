@@ -40,12 +40,19 @@ static V add(V a, V b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, 
 static V sub(V a, V b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 static V mul(V a, V b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 static V div(V a, V b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+static V multiply_add(V a, V b, V c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
 static V max(V a, V b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }  // b if either is NaN
 static V min(V a, V b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
 
 static V as_float(U u) { return {_mm256_castsi256_ps(u.lo), _mm256_castsi256_ps(u.hi)}; }
 static U bits_of(V v) { return {_mm256_castps_si256(v.lo), _mm256_castps_si256(v.hi)}; }
 static V to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+
+static V zero_where_below(V x, float bound, V y) {
+  const __m256 least = _mm256_set1_ps(bound);
+  return {_mm256_and_ps(_mm256_cmp_ps(x.lo, least, _CMP_NLT_UQ), y.lo),
+          _mm256_and_ps(_mm256_cmp_ps(x.hi, least, _CMP_NLT_UQ), y.hi)};
+}
 
 // The larger magnitude; NaN counts as larger than infinity.
 static V max_magnitude(V a, V b) {
@@ -166,5 +173,4 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_
 // 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
 
-#include "kernels/gemm.inl"
-#include "kernels/rows.inl"
+#include "kernels/int8.inl"

@@ -30,10 +30,15 @@ static V add(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }
 static V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
 static V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
 static V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
+static V multiply_add(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 static V max(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }  // b if either is NaN
 static V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
 
 static V to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+
+static V zero_where_below(V x, float bound, V y) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_set1_ps(bound), _CMP_NLT_UQ), y.v)};
+}
 
 // The larger magnitude; NaN counts as larger than infinity.
 static V max_magnitude(V a, V b) {
@@ -65,8 +70,9 @@ static V butterfly(V v) {
                          : d == 4 ? _mm512_shuffle_f32x4(v.v, v.v, 0xb1)
                          : d == 2 ? _mm512_permute_ps(v.v, 0x4e)
                                   : _mm512_permute_ps(v.v, 0xb1);
-  constexpr __mmask16 kSigns = d == 8 ? 0xff00 : d == 4 ? 0xf0f0 : d == 2 ? 0xcccc : 0xaaaa;
-  return {_mm512_mask_sub_ps(_mm512_add_ps(swapped, v.v), kSigns, swapped, v.v)};
+  constexpr uint32_t kMinus = d == 8 ? 0xff00 : d == 4 ? 0xf0f0 : d == 2 ? 0xcccc : 0xaaaa;
+  const __m512 signs = _mm512_mask_blend_ps(kMinus, _mm512_set1_ps(1), _mm512_set1_ps(-1));
+  return {_mm512_fmadd_ps(v.v, signs, swapped)};
 }
 
 static void store_lowest_bytes(V v, uint8_t* out) {
@@ -134,8 +140,7 @@ static V dot_f32(V acc, U w, U x) {
 static V dot_bf16(V acc, U w, U x) { return {dot_pairs(acc.v, w.v, x.v)}; }
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 
-// 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all.
-constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 12;
+// 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
+constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9;
 
-#include "kernels/gemm.inl"
-#include "kernels/rows.inl"
+#include "kernels/int8.inl"

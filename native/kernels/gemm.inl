@@ -3,8 +3,7 @@
 // Included by each ISA file inside its own namespace, behind V (16 lanes of f32), I (16 lanes of int32), U (16 units of
 // 4 bytes), the products dot_f32, dot_bf16 and dot_int8, and the sizes of the register tiles.
 
-#define GEMLET_INLINE __attribute__((always_inline)) inline
-#define GEMLET_LAMBDA __attribute__((always_inline))
+#include "kernels/rows.inl"
 
 constexpr size_t kUnitBytes = 4;
 constexpr size_t kStepBytes = kPanel * kUnitBytes;
@@ -33,11 +32,20 @@ struct Registers<R, 0> {
   GEMLET_INLINE void each(F) {}
 };
 
+// What the tiles of one panel fetch of the next one, each its part: `stride` bytes at each step. With many tiles the
+// hardware has the time to do it alone.
+struct Fetch {
+  const uint8_t* next;
+  size_t stride;
+};
+
 // acc[row, vector] += the product of `steps` steps. x, w: at the first step.
 template <auto kDot, size_t kRows, typename Acc>
 GEMLET_INLINE void accumulate(Registers<Acc, kRows * kTileVectors>& acc, const uint8_t* x, size_t stride_x,
-                              const uint8_t* w, size_t steps) {
+                              const uint8_t* w, size_t steps, Fetch& fetch) {
   for (size_t s = 0; s < steps; ++s, x += kUnitBytes, w += kStepBytes) {
+    __builtin_prefetch(fetch.next);
+    fetch.next += fetch.stride;
     U weights[kTileVectors];
     for (size_t v = 0; v < kTileVectors; ++v) weights[v] = U::load(w + v * kVectorBytes);
     acc.each([&](size_t i, Acc& a) GEMLET_LAMBDA {
@@ -52,23 +60,25 @@ struct FloatTile {
   static constexpr size_t kTileRows = kMaxRows;
 
   template <size_t kRows>
-  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
     Registers<V, kRows * kTileVectors> acc;
     acc.each([](size_t, V& a) GEMLET_LAMBDA { a = V::zero(); });
-    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers);
+    accumulate<kDot, kRows>(acc, x, stride_x, w, (k + kNumbers - 1) / kNumbers, fetch);
     acc.each([&](size_t i, V& a) GEMLET_LAMBDA { a.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
   }
 };
 
-// The rows that are computed together differ by one at most. One instance for each number of rows.
+// One instance for each number of rows.
 template <typename Tile, size_t kRows>
-static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
+static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, Fetch fetch, float* y,
+                     size_t ldy) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, y, ldy);
-    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, y, ldy);
+    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, fetch, y, ldy);
+    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, fetch, y, ldy);
   }
 }
 
+// The rows that are computed together differ by one at most.
 template <typename Tile>
 static void multiply(const void* x, size_t rows, size_t stride_x, const void* packed, size_t panels, size_t k,
                      size_t stride_panel, float* y, size_t ldy) {
@@ -79,7 +89,8 @@ static void multiply(const void* x, size_t rows, size_t stride_x, const void* pa
       float* column = y + p * kPanel + v * V::kLanes;
       for (size_t t = 0, r = 0; t < tiles; ++t) {
         const size_t count = rows / tiles + (t < rows % tiles);
-        run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k,
+        const Fetch fetch{w + stride_panel + t * stride_panel / tiles, kStepBytes / tiles};
+        run_tile<Tile, Tile::kTileRows>(count, static_cast<const uint8_t*>(x) + r * stride_x, stride_x, w, k, fetch,
                                         column + r * ldy, ldy);
         r += count;
       }
@@ -93,6 +104,11 @@ static size_t f32_row_bytes(size_t k) { return round_up(k * sizeof(float), 64); 
 static size_t f32_panel_bytes(size_t k) { return k * kStepBytes; }
 
 static void f32_prepare(const float* x, size_t k, void* row) { __builtin_memcpy(row, x, k * sizeof(float)); }
+
+static float f32_prepare_softmax(float* scores, size_t begin, size_t end, size_t n, void* row) {
+  auto* to = static_cast<float*>(row);
+  return softmax(scores, begin, end, n, [&](size_t i, V p) GEMLET_LAMBDA { p.store(to + i); });
+}
 
 static void f32_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
   for (size_t i = 0; i < round_up(n, kPanel); ++i) {
@@ -119,6 +135,11 @@ static void bf16_prepare(const float* x, size_t k, void* row) {
   for (size_t j = 0; j < k; j += V::kLanes) store_bf16(V::load(x + j), to + j);
 }
 
+static float bf16_prepare_softmax(float* scores, size_t begin, size_t end, size_t n, void* row) {
+  auto* to = static_cast<uint16_t*>(row);
+  return softmax(scores, begin, end, n, [&](size_t i, V p) GEMLET_LAMBDA { store_bf16(p, to + i); });
+}
+
 static void bf16_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
   alignas(64) uint16_t row[kMaxWidth];
   for (size_t i = 0; i < round_up(n, kPanel); ++i) {
@@ -141,115 +162,3 @@ static void bf16_pack_columns(const float* w, size_t n, size_t k, size_t ld, voi
     }
   }
 }
-
-// int8. A row is cut into groups of 128 (the last may be shorter), each with a scale of its own. Before it is rounded,
-// every block of 32 is multiplied by the Hadamard matrix of +1 and -1, which spreads a few large numbers over all 32
-// and cancels in the product: (H x) . (H w) = 32 x . w.
-
-constexpr size_t kGroup = 128;
-constexpr size_t kRotated = 32;
-static_assert(kWidthUnit % kRotated == 0 && kGroup % kRotated == 0);
-
-static size_t groups_of(size_t k) { return (k + kGroup - 1) / kGroup; }
-
-// What follows the k bytes of a prepared row, for each group.
-struct GroupOfRow {
-  float scale;
-  int32_t start;  // of the sum: minus what the weights' bias adds to it
-};
-
-static size_t int8_row_bytes(size_t k) { return round_up(k + groups_of(k) * sizeof(GroupOfRow), 64); }
-
-// For each group [32] f32 scales, then its steps.
-constexpr size_t kScaleBytes = kPanel * sizeof(float);
-static size_t int8_panel_bytes(size_t k) { return groups_of(k) * kScaleBytes + k * kPanel; }
-
-GEMLET_INLINE V rotate_vector(V v) { return butterfly<1>(butterfly<2>(butterfly<4>(butterfly<8>(v)))); }
-
-// out: [n] bytes. A NaN or an infinity makes the scale one.
-static GroupOfRow rotate_and_round(const float* x, size_t n, uint8_t* out) {
-  alignas(64) float rotated[kGroup];
-  V largest = V::zero();
-  for (size_t j = 0; j < n; j += kRotated) {
-    const V a = V::load(x + j), b = V::load(x + j + V::kLanes);
-    const V low = rotate_vector(add(a, b)), high = rotate_vector(sub(a, b));
-    low.store(rotated + j);
-    high.store(rotated + j + V::kLanes);
-    largest = max_magnitude(max_magnitude(largest, low), high);
-  }
-  const float top = highest_magnitude(largest);
-  const V inverse = V::broadcast(top > 0 ? 127.0f / top : 0.0f);
-  const V magic = V::broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, which is the lowest byte
-  V total = V::zero();
-  for (size_t j = 0; j < n; j += V::kLanes) {
-    const V rounded = add(mul(V::load(rotated + j), inverse), magic);
-    store_lowest_bytes(rounded, out + j);
-    total = add(total, sub(rounded, magic));
-  }
-  const float whole = sum(total);  // at most 128 * 127, or NaN
-  return {top / 127.0f, kUnsignedWeights && whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
-}
-
-static void int8_prepare(const float* x, size_t k, void* row) {
-  auto* numbers = static_cast<uint8_t*>(row);
-  auto* groups = reinterpret_cast<GroupOfRow*>(numbers + k);
-  for (size_t j = 0; j < k; j += kGroup)
-    groups[j / kGroup] = rotate_and_round(x + j, k - j < kGroup ? k - j : kGroup, numbers + j);
-}
-
-static void int8_pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
-  uint8_t numbers[kGroup];
-  for (size_t i = 0; i < n; ++i) {
-    uint8_t* group = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
-    for (size_t j = 0; j < k; j += kGroup) {
-      const size_t count = k - j < kGroup ? k - j : kGroup;
-      const float scale = rotate_and_round(w + i * ld + j, count, numbers).scale / kRotated;
-      __builtin_memcpy(group + i % kPanel * sizeof scale, &scale, sizeof scale);
-      uint8_t* to = group + kScaleBytes + i % kPanel * kUnitBytes;
-      for (size_t b = 0; b < count; ++b)
-        to[b / kUnitBytes * kStepBytes + b % kUnitBytes] = static_cast<uint8_t>(numbers[b] + kWeightBias);
-      group += kScaleBytes + count * kPanel;
-    }
-  }
-}
-
-template <size_t kMaxRows>
-struct Int8Tile {
-  static constexpr size_t kTileRows = kMaxRows;
-
-  template <size_t kRows>
-  static void run(const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, float* y, size_t ldy) {
-    const uint8_t* groups = x + k;
-    for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
-      const size_t count = k - j < kGroup ? k - j : kGroup;
-      const auto group_of = [&](size_t i) GEMLET_LAMBDA {
-        return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * stride_x);
-      };
-      Registers<I, kRows * kTileVectors> acc;
-      acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
-      accumulate<dot_int8, kRows>(acc, x + j, stride_x, w + kScaleBytes, count / kUnitBytes);
-      V scales[kTileVectors];
-      for (size_t v = 0; v < kTileVectors; ++v)
-        scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));
-      acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
-        float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
-        const V part = mul(mul(to_float(a), V::broadcast(group_of(i)->scale)), scales[i % kTileVectors]);
-        (j == 0 ? part : add(V::load(to), part)).store(to);
-      });
-      w += kScaleBytes + count * kPanel;
-    }
-  }
-};
-
-constexpr Gemm kF32 = {f32_row_bytes, f32_panel_bytes,  f32_prepare,
-                       f32_pack,      f32_pack_columns, multiply<FloatTile<dot_f32, 1, kF32Rows>>};
-constexpr Gemm kBF16 = {bf16_row_bytes, bf16_panel_bytes,  bf16_prepare,
-                        bf16_pack,      bf16_pack_columns, multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
-constexpr Gemm kInt8 = {int8_row_bytes, int8_panel_bytes, int8_prepare,
-                        int8_pack,      nullptr,          multiply<Int8Tile<kInt8Rows>>};
-
-#define GEMLET_TABLE(name, rank, supported)                                                                           \
-  extern const Kernels table;                                                                                         \
-  const Kernels table {                                                                                               \
-    name, rank, supported, kF32, kBF16, kInt8, rms_norm, add_rms_norm, rope, softmax, gelu_tanh_mul, scale, mean_rows \
-  }

@@ -14,8 +14,12 @@ namespace gemlet {
 constexpr size_t kWidthUnit = 32;
 constexpr size_t kPanel = kWidthUnit;  // outputs that lie side by side in a packed matrix
 constexpr size_t kMaxWidth = 4096;     // of a row of w
-constexpr int32_t kWeightBias =
-    128;  // packed int8 are stored as w + 128: the instructions that multiply bytes take one unsigned
+
+// Of the int8 products: numbers of a row that share a scale, and the longest row.
+constexpr size_t kInt8Group = 128, kMaxInt8Width = 1152;
+constexpr size_t kInt8FineGroup = 64, kMaxInt8FineWidth = 256;
+// Packed bytes are stored as w + 128: the instructions that multiply bytes take one of the two unsigned.
+constexpr int32_t kWeightBias = 128;
 
 // bf16 numbers under this become 0. Products are then 0 or at least 2^-100 and sums multiples of 2^-114: nothing is
 // ever subnormal, which some CPUs' bf16 instructions would take for 0.
@@ -34,6 +38,10 @@ struct Gemm {
   // x: [k]. row: row_bytes(k), at a multiple of 64.
   void (*prepare)(const float* x, size_t k, void* row);
 
+  // row: e^(score - the largest) over scores[begin, end) and 0 elsewhere in [0, n), prepared; returns 1 / their sum.
+  // scores is scratch after. begin < end <= n, n % 32 == 0. There is none for int8.
+  float (*prepare_softmax)(float* scores, size_t begin, size_t end, size_t n, void* row);
+
   // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
   // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0, and there is none for int8.
   void (*pack)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
@@ -49,9 +57,10 @@ struct Kernels {
   int rank;             // higher is preferred
   bool (*supported)();  // may this CPU run it?
 
-  Gemm f32;   // one chain of fused (portable: separate) multiply-adds over ascending k
-  Gemm bf16;  // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
-  Gemm int8;  // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
+  Gemm f32;        // one chain of fused (portable: separate) multiply-adds over ascending k
+  Gemm bf16;       // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
+  Gemm int8;       // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
+  Gemm int8_fine;  // with one scale for 64: of queries and keys
 
   // y = weight * x / sqrt(mean(x^2) + eps).  x, y, weight: [n]; weight is 1 + the checkpoint's. Source: Gemma3RMSNorm.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
@@ -62,15 +71,11 @@ struct Kernels {
   // In place: x * cos + rotate_half(x) * sin, times scale. x: [n]; cos, sin: [n / 2]; element i pairs with i + n / 2.
   void (*rope)(float* x, const float* cos, const float* sin, float scale, size_t n);
 
-  // In place: e^(score - the largest) over scores[begin, end), 0 elsewhere in scores[0, n); returns 1 / their sum.
-  // begin < end <= n, n % 16 == 0.
-  float (*softmax)(float* scores, size_t begin, size_t end, size_t n);
-
   // y = gelu_tanh(gate) * up. Source: config hidden_activation "gelu_pytorch_tanh".
   void (*gelu_tanh_mul)(const float* gate, const float* up, size_t n, float* y);
 
-  // In place: x * scale.
-  void (*scale)(float* x, float scale, size_t n);
+  // y = x * scale; may be in place.
+  void (*scale)(const float* x, float scale, size_t n, float* y);
 
   // y = mean over rows of x: [rows, n], added up in row order.
   void (*mean_rows)(const float* x, size_t rows, size_t n, float* y);

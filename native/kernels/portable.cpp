@@ -61,11 +61,19 @@ static V mul(V a, V b) {
 static V div(V a, V b) {
   return each(a, b, [](float x, float y) { return x / y; });
 }
+static V multiply_add(V a, V b, V c) {
+  for (size_t i = 0; i < V::kLanes; ++i) c.lane[i] = __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]);
+  return c;
+}
 static V max(V a, V b) {
   return each(a, b, [](float x, float y) { return x > y ? x : y; });
 }  // b if either is NaN
 static V min(V a, V b) {
   return each(a, b, [](float x, float y) { return x < y ? x : y; });
+}
+
+static V zero_where_below(V x, float bound, V y) {
+  return each(x, y, [bound](float a, float b) { return a < bound ? 0 : b; });
 }
 
 // The larger magnitude; NaN counts as larger than infinity.
@@ -161,8 +169,7 @@ static I dot_int8(I acc, U w, U x) {
 constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
 constexpr bool kUnsignedWeights = false;
 
-#include "kernels/gemm.inl"
-#include "kernels/rows.inl"
+#include "kernels/int8.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

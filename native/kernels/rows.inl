@@ -2,6 +2,9 @@
 //
 // Included by each ISA file inside its own namespace, after it has defined V: 16 virtual f32 lanes.
 
+#define GEMLET_INLINE __attribute__((always_inline)) inline
+#define GEMLET_LAMBDA __attribute__((always_inline))
+
 static float sum_squares(const float* x, size_t n) {
   V acc = V::zero();
   for (size_t i = 0; i < n; i += V::kLanes) {
@@ -43,43 +46,48 @@ static void rope(float* x, const float* cos, const float* sin, float scale, size
 static V exponential(V x) {
   const V magic = V::broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   x = min(V::broadcast(88.0f), max(V::broadcast(-87.0f), x));
-  const V n = sub(add(mul(x, V::broadcast(1.44269504f)), magic), magic);
-  V r = sub(x, mul(n, V::broadcast(0.693359375f)));  // ln2's upper part has 10 bits: the product is exact
-  r = sub(r, mul(n, V::broadcast(-2.12194440e-4f)));
+  const V n = sub(multiply_add(x, V::broadcast(1.44269504f), magic), magic);
+  V r = multiply_add(n, V::broadcast(-0.693359375f), x);  // ln2's upper part has 10 bits: the product is exact
+  r = multiply_add(n, V::broadcast(2.12194440e-4f), r);
   constexpr float kTaylor[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
   V p = V::broadcast(1.0f / 5040);
-  for (const float c : kTaylor) p = add(mul(p, r), V::broadcast(c));
+  for (const float c : kTaylor) p = multiply_add(p, r, V::broadcast(c));
   return mul(p, power_of_two(n));
 }
 
-static float softmax(float* scores, size_t begin, size_t end, size_t n) {
+// store(i, p): 16 numbers p = e^(score - the largest) from i on; 0 outside of [begin, end) and below e^-87.
+template <typename Store>
+GEMLET_INLINE float softmax(float* scores, size_t begin, size_t end, size_t n, Store store) {
   const size_t first = begin / V::kLanes * V::kLanes, last = (end + V::kLanes - 1) / V::kLanes * V::kLanes;
   for (size_t i = first; i < begin; ++i) scores[i] = -__builtin_inff();
   for (size_t i = end; i < last; ++i) scores[i] = -__builtin_inff();
   V top = V::load(scores + first);
   for (size_t i = first; i < last; i += V::kLanes) top = max(V::load(scores + i), top);
   const V highest = V::broadcast(largest(top));
-  for (size_t i = first; i < last; i += V::kLanes) exponential(sub(V::load(scores + i), highest)).store(scores + i);
-  for (size_t i = 0; i < begin; ++i) scores[i] = 0;
-  for (size_t i = end; i < n; ++i) scores[i] = 0;
   V acc = V::zero();
-  for (size_t i = first; i < last; i += V::kLanes) acc = add(acc, V::load(scores + i));
+  for (size_t i = 0; i < first; i += V::kLanes) store(i, V::zero());
+  for (size_t i = first; i < last; i += V::kLanes) {
+    const V x = sub(V::load(scores + i), highest), p = zero_where_below(x, -87.0f, exponential(x));
+    acc = add(acc, p);
+    store(i, p);
+  }
+  for (size_t i = last; i < n; i += V::kLanes) store(i, V::zero());
   return 1.0f / sum(acc);
 }
 
 // gelu_tanh(g) = g / 2 * (1 + tanh(u)) = g / (1 + e^(-2u)), u = sqrt(2 / pi) * (g + 0.044715 g^3): no cancellation.
 static void gelu_tanh_mul(const float* gate, const float* up, size_t n, float* y) {
-  const V one = V::broadcast(1.0f), cubic = V::broadcast(0.044715f), outer = V::broadcast(-1.59576912f);
+  const V one = V::broadcast(1.0f), linear = V::broadcast(-1.59576912f), cubic = V::broadcast(-0.0713548163f);
   for (size_t i = 0; i < n; i += V::kLanes) {
     const V g = V::load(gate + i);
-    const V u = mul(outer, add(g, mul(cubic, mul(g, mul(g, g)))));
-    mul(div(g, add(one, exponential(u))), V::load(up + i)).store(y + i);
+    const V minus_2u = mul(g, multiply_add(mul(g, g), cubic, linear));
+    mul(div(g, add(one, exponential(minus_2u))), V::load(up + i)).store(y + i);
   }
 }
 
-static void scale(float* x, float scale, size_t n) {
+static void scale(const float* x, float scale, size_t n, float* y) {
   const V s = V::broadcast(scale);
-  for (size_t i = 0; i < n; i += V::kLanes) mul(V::load(x + i), s).store(x + i);
+  for (size_t i = 0; i < n; i += V::kLanes) mul(V::load(x + i), s).store(y + i);
 }
 
 static void mean_rows(const float* x, size_t rows, size_t n, float* y) {

@@ -160,7 +160,8 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   Packer packer(source);
   Bytes mapped = storage == Storage::kInt8 ? packed_matrices(source) : Bytes{};
   Weights weights;
-  weights.attention = &rest;
+  weights.scores = storage == Storage::kInt8 ? &kernels.int8_fine : &rest;
+  weights.values = &rest;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (size_t i = 0; i < c.num_hidden_layers(); ++i)
     weights.layers.push_back(collect_layer(packer, c, i, body, mapped));

@@ -78,7 +78,8 @@ struct Weights {
   std::vector<Layer> layers;
   Buffer<float> norm;         // [hidden]
   std::vector<Linear> dense;  // [3072, hidden], [768, 3072]
-  const Gemm* attention;      // the type of the products with keys and values
+  const Gemm* scores;         // the type of the product with the keys
+  const Gemm* values;         // and with the values
   std::unique_ptr<Rope> rope_full, rope_sliding;
 };
 

@@ -13,15 +13,21 @@ void mlp(const Pass& pass, const Layer& layer) {
   const size_t width = 2 * c.intermediate_size;
   for (size_t begin = 0; begin < pass.tokens; begin += kSlice) {
     const size_t rows = std::min(kSlice, pass.tokens - begin);
-    apply(layer.gate_up_proj, pass.pool, work.input.data() + begin * in, rows, work.gate_up.data(), width);
-    for_rows(pass.pool, rows, [&](size_t row, size_t slot) {
-      const float* gate = work.gate_up.data() + row * width;
-      float* activated = work.scratch[slot].row.data();
-      pass.kernels.gelu_tanh_mul(gate, gate + c.intermediate_size, c.intermediate_size, activated);
-      layer.down_proj.gemm->prepare(activated, c.intermediate_size, work.middle.data() + row * middle);
-    });
-    apply(layer.down_proj, pass.pool, work.middle.data(), rows, work.output.data() + begin * c.hidden_size,
-          c.hidden_size);
+    {
+      Timed timed(pass.watch, kLinears);
+      apply(pass, layer.gate_up_proj, work.input.data() + begin * in, rows, work.gate_up.data(), width);
+    }
+    {
+      Timed timed(pass.watch, kRows);
+      for_rows(pass.pool, rows, [&](size_t row, size_t slot) {
+        const float* gate = work.gate_up.data() + row * width;
+        float* activated = work.scratch[slot].row.data();
+        pass.kernels.gelu_tanh_mul(gate, gate + c.intermediate_size, c.intermediate_size, activated);
+        layer.down_proj.gemm->prepare(activated, c.intermediate_size, work.middle.data() + row * middle);
+      });
+    }
+    Timed timed(pass.watch, kLinears);
+    apply(pass, layer.down_proj, work.middle.data(), rows, work.output.data() + begin * c.hidden_size, c.hidden_size);
   }
 }
 

@@ -50,12 +50,13 @@ std::vector<MappedFile> map_all(const std::vector<std::pair<std::string, std::st
 }
 
 void embed_tokens(const Pass& pass, const int32_t* ids) {
+  Timed timed(pass.watch, kEmbedding);
   const size_t n = pass.config.hidden_size;
   const float scale = std::sqrt(static_cast<float>(n));  // Source: Gemma3TextScaledWordEmbedding
   pass.pool.parallel_for(pass.tokens, [&](size_t t, size_t) {
     float* row = pass.work.hidden.data() + t * n;
     read_f32(pass.weights.embed_tokens, static_cast<size_t>(ids[t]) * n, n, row);
-    pass.kernels.scale(row, scale, n);
+    pass.kernels.scale(row, scale, n, row);
   });
 }
 
@@ -112,9 +113,8 @@ void Model::check(const Batch& batch) const {
   }
 }
 
-void Model::run_layers(const Batch& batch, size_t layers, Workspace& work) const {
-  const Pass pass{config_, weights_, kernels_, pool_, work, batch.tokens()};
-  embed_tokens(pass, batch.input_ids);
+void Model::run_layers(const Pass& pass, const int32_t* input_ids, size_t layers) const {
+  embed_tokens(pass, input_ids);
   if (layers > 0) norm_rows(pass, weights_.layers[0].input_layernorm, weights_.layers[0].qkv_proj);
   for (size_t i = 0; i < layers; ++i) {
     const Layer& layer = weights_.layers[i];
@@ -130,20 +130,24 @@ void Model::run_layers(const Batch& batch, size_t layers, Workspace& work) const
   }
 }
 
-void Model::embed(const Batch& batch, float* out) const {
+void Model::embed(const Batch& batch, float* out, std::vector<double>* seconds) const {
   check(batch);
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
-  run_layers(batch, config_.num_hidden_layers(), *work);
-  pool_and_project({config_, weights_, kernels_, pool_, *work, batch.tokens()}, out);
+  Stopwatch watch{};
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), seconds ? &watch : nullptr};
+  run_layers(pass, batch.input_ids, config_.num_hidden_layers());
+  pool_and_project(pass, out);
+  if (seconds) seconds->assign(watch.begin(), watch.end());
 }
 
 void Model::token_embeddings(const Batch& batch, float* out) const {
   check(batch);
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
-  run_layers(batch, config_.num_hidden_layers(), *work);
-  final_norm({config_, weights_, kernels_, pool_, *work, batch.tokens()}, out);
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr};
+  run_layers(pass, batch.input_ids, config_.num_hidden_layers());
+  final_norm(pass, out);
 }
 
 void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {
@@ -151,7 +155,8 @@ void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {
   if (layers > config_.num_hidden_layers()) throw Error(Code::kInput, "the model has fewer layers");
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
-  run_layers(batch, layers, *work);
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr};
+  run_layers(pass, batch.input_ids, layers);
   std::memcpy(out, (*work).hidden.data(), batch.tokens() * config_.hidden_size * sizeof(float));
 }
 

@@ -11,6 +11,7 @@
 
 namespace gemlet {
 
+struct Pass;
 struct Workspace;
 
 // Sequences laid end to end without padding.
@@ -36,8 +37,8 @@ class Model {
   const Kernels& kernels() const { return kernels_; }
   size_t threads() const { return pool_.threads(); }
 
-  // out: [sequences, embedding_size], behind the dense head, not normalised.
-  void embed(const Batch& batch, float* out) const;
+  // out: [sequences, embedding_size], behind the dense head, not normalised. seconds: where the time went, by Stage.
+  void embed(const Batch& batch, float* out, std::vector<double>* seconds = nullptr) const;
 
   // out: [tokens, hidden_size], behind the final norm.
   void token_embeddings(const Batch& batch, float* out) const;
@@ -48,7 +49,7 @@ class Model {
  private:
   class Lease;
   void check(const Batch& batch) const;
-  void run_layers(const Batch& batch, size_t layers, Workspace& work) const;
+  void run_layers(const Pass& pass, const int32_t* input_ids, size_t layers) const;
 
   const Config config_;
   const Kernels& kernels_;

@@ -6,6 +6,7 @@
 namespace gemlet {
 
 void pool_and_project(const Pass& pass, float* out) {
+  Timed timed(pass.watch, kHead);
   const Config& c = pass.config;
   Workspace& work = pass.work;
   const size_t rows = work.sequences.size();
@@ -24,7 +25,7 @@ void pool_and_project(const Pass& pass, float* out) {
       dense.gemm->prepare(x.data() + row * dense.k, dense.k, prepared.data() + row * dense.row_bytes());
     });
     x = Buffer<float>(rows * dense.n);
-    apply(dense, pass.pool, prepared.data(), rows, x.data(), dense.n);
+    apply(pass, dense, prepared.data(), rows, x.data(), dense.n);
   }
   std::memcpy(out, x.data(), x.size() * sizeof(float));
 }

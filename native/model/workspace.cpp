@@ -8,7 +8,8 @@ namespace {
 
 constexpr size_t kQueryTile = 16;  // at most; times the heads that share keys a multiple of every ISA's tile
 constexpr size_t kRowsPerTask = 8;
-constexpr size_t kRowBlock = 96;  // rows that stay in the second-level cache while panels pass by
+constexpr size_t kRowsWorthATask = 48;  // against one panel: some 5 us
+constexpr size_t kRowBlock = 512;       // rows that stay in the second-level cache while panels pass by
 
 size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -41,7 +42,7 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   }
   key_start.push_back(padded);
 
-  const Gemm& gemm = *weights.attention;
+  const Gemm &scores = *weights.scores, &mixing = *weights.values;
   const Layer& layer = weights.layers[0];
   const size_t tokens = sequences.back().end;
   hidden.reserve(tokens * c.hidden_size);
@@ -50,27 +51,28 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   qkv.reserve(tokens * c.qkv_width());
   gate_up.reserve(std::min(tokens, kSlice) * 2 * c.intermediate_size);
   middle.reserve(std::min(tokens, kSlice) * layer.down_proj.row_bytes());
-  keys.reserve(padded / kPanel * gemm.panel_bytes(c.head_dim) * c.num_key_value_heads);
-  values.reserve(c.head_dim / kPanel * gemm.panel_bytes(padded) * c.num_key_value_heads);
+  keys.reserve(padded / kPanel * scores.panel_bytes(c.head_dim) * c.num_key_value_heads);
+  values.reserve(c.head_dim / kPanel * mixing.panel_bytes(padded) * c.num_key_value_heads);
 
   const size_t rows = kQueryTile * c.num_attention_heads / c.num_key_value_heads;
   scratch.resize(threads);
   for (Scratch& s : scratch) {
     s.row.reserve(std::max({c.hidden_size, c.q_width(), c.intermediate_size}));
-    s.query.reserve(rows * gemm.row_bytes(c.head_dim));
+    s.query.reserve(rows * scores.row_bytes(c.head_dim));
     s.scores.reserve(rows * longest);
-    s.share.reserve(rows * gemm.row_bytes(longest));
-    s.mixed.reserve(kQueryTile * c.q_width());
+    s.share.reserve(rows * mixing.row_bytes(longest));
+    s.mixed.reserve(rows * c.head_dim);
+    s.scales.resize(rows);
   }
 }
 
-// A task is some rows of x against some panels: few rows against many, many rows against one.
-void apply(const Linear& linear, ThreadPool& pool, const uint8_t* x, size_t rows, float* y, size_t ldy) {
+// A task is a block of rows against a panel, or against several when the rows are few.
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
   const size_t panels = linear.panels(), stride = linear.row_bytes();
   const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const size_t wanted = std::min(panels, panels * rows / blocks / kRowBlock + 1);
-  const size_t groups = std::min(panels, round_up(wanted, 2 * pool.threads()));
-  pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
+  const size_t together = std::max<size_t>(1, kRowsWorthATask / rows);
+  const size_t groups = std::min(panels, round_up((panels + together - 1) / together, pass.pool.threads()));
+  pass.pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
     const size_t block = i / groups, group = i % groups;
     const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;
     const size_t panel = panels * group / groups, panel_end = panels * (group + 1) / groups;
@@ -86,10 +88,12 @@ void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row
 }
 
 void norm_rows(const Pass& pass, const Buffer<float>& norm, const Linear& next) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) { open_row(pass, norm, next, row, slot); });
 }
 
 void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffer<float>& norm, const Linear& next) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t slot) {
     close_row(pass, post_norm, row);
     open_row(pass, norm, next, row, slot);
@@ -97,6 +101,7 @@ void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffe
 }
 
 void add_rows(const Pass& pass, const Buffer<float>& post_norm) {
+  Timed timed(pass.watch, kRows);
   for_rows(pass.pool, pass.tokens, [&](size_t row, size_t) { close_row(pass, post_norm, row); });
 }
 

@@ -1,5 +1,7 @@
 // workspace.h - what one call needs while it runs, and the steps that share it.   (chapter 5)
 #pragma once
+#include <array>
+#include <chrono>
 #include <vector>
 
 #include "model/layers.h"
@@ -22,11 +24,12 @@ struct QueryTile {
 
 // What one thread needs in a loop.
 struct Scratch {
-  Buffer<float> row;      // the widest row
-  Buffer<uint8_t> query;  // one tile's queries of all heads that share keys, prepared
-  Buffer<float> scores;   // their scores
-  Buffer<uint8_t> share;  // softmax(scores), prepared
-  Buffer<float> mixed;    // the values, weighted
+  Buffer<float> row;          // the widest row
+  Buffer<uint8_t> query;      // one tile's queries of all heads that share keys, prepared
+  Buffer<float> scores;       // their scores
+  Buffer<uint8_t> share;      // softmax(scores), prepared
+  Buffer<float> mixed;        // the values, weighted
+  std::vector<float> scales;  // of mixed: 1 / the sum of a row's softmax
 };
 
 struct Workspace {
@@ -46,6 +49,28 @@ struct Workspace {
   void prepare(const Config& config, const Weights& weights, size_t threads);
 };
 
+// Where the time of a call goes, in seconds.
+enum Stage { kEmbedding, kRows, kLinears, kKeysAndValues, kScores, kHead, kStages };
+using Stopwatch = std::array<double, kStages>;
+
+class Timed {
+ public:
+  Timed(Stopwatch* watch, Stage stage) : watch_(watch), stage_(stage), start_(watch ? now() : 0) {}
+  ~Timed() {
+    if (watch_) (*watch_)[stage_] += now() - start_;
+  }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  Stopwatch* const watch_;
+  const Stage stage_;
+  const double start_;
+};
+
 // What every step sees.
 struct Pass {
   const Config& config;
@@ -54,10 +79,11 @@ struct Pass {
   ThreadPool& pool;
   Workspace& work;
   size_t tokens;
+  Stopwatch* watch;  // null: nobody asks
 };
 
 // y[rows, n] = x[rows, k] * W^T on all threads; x: prepared rows; ldy: distance between rows of y.
-void apply(const Linear& linear, ThreadPool& pool, const uint8_t* x, size_t rows, float* y, size_t ldy);
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy);
 
 // The body of a loop over rows, in steps that are worth handing out.
 void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body);

@@ -38,11 +38,11 @@ def round_group(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(rotated * inverse).astype(np.int64), top / np.float32(127)
 
 
-def int8_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+def int8_product(x: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
     """What the kernels promise, to the bit."""
     y = None
-    for begin in range(0, x.shape[1], 128):
-        (a, scale_a), (b, scale_b) = round_group(x[:, begin : begin + 128]), round_group(w[:, begin : begin + 128])
+    for begin in range(0, x.shape[1], group):
+        (a, scale_a), (b, scale_b) = (round_group(rows[:, begin : begin + group]) for rows in (x, w))
         part = (a @ b.T).astype(np.float32) * scale_a * (scale_b / np.float32(32)).T
         y = part if y is None else y + part
     return y
@@ -67,7 +67,9 @@ def test_int8_to_the_bit(isa: str, rows: int, n: int, k: int) -> None:
     x, w = matrices(rows, n, k)
     x[0, 3] = 1e4  # an outlier
     w[1] = 0
-    assert np.array_equal(kernels.gemm(isa, "int8", x, w), int8_product(x, w))
+    assert np.array_equal(kernels.gemm(isa, "int8", x, w), int8_product(x, w, 128))
+    if k <= 256:
+        assert np.array_equal(kernels.gemm(isa, "int8_fine", x, w), int8_product(x, w, 64))
 
 
 def test_int8_is_near_the_product(isa: str) -> None:

@@ -1,0 +1,162 @@
+// int8.inl - the packed matrix product in bytes, once for all ISAs.   (chapter 2)
+//
+// Included by each ISA file as the last of the three. A row is cut into groups, each with a scale of its own (the last
+// may be shorter). Before it is rounded, every block of 32 is multiplied by the Hadamard matrix of +1 and -1, which
+// spreads a few large numbers over all 32 and cancels in the product: (H x) . (H w) = 32 x . w.
+
+#include "kernels/gemm.inl"
+
+constexpr size_t kRotated = 32;
+
+// What follows the k bytes of a prepared row, for each group.
+struct GroupOfRow {
+  float scale;
+  int32_t start;  // of the sum: minus what the weights' bias adds to it
+};
+
+GEMLET_INLINE V rotate_vector(V v) { return butterfly<1>(butterfly<2>(butterfly<4>(butterfly<8>(v)))); }
+
+// One group of n numbers, rotated; returns the largest magnitude: NaN or infinity if there is one.
+GEMLET_INLINE float rotate_group(const float* x, size_t n, float* rotated) {
+  V largest = V::zero();
+  for (size_t j = 0; j < n; j += kRotated) {
+    const V a = V::load(x + j), b = V::load(x + j + V::kLanes);
+    const V low = rotate_vector(add(a, b)), high = rotate_vector(sub(a, b));
+    low.store(rotated + j);
+    high.store(rotated + j + V::kLanes);
+    largest = max_magnitude(max_magnitude(largest, low), high);
+  }
+  return highest_magnitude(largest);
+}
+
+// To int8, nearest, ties to even: adding 1.5 * 2^23 leaves the integer in the lowest byte.
+GEMLET_INLINE GroupOfRow round_group(const float* rotated, size_t n, float largest, uint8_t* out) {
+  const V inverse = V::broadcast(largest > 0 ? 127.0f / largest : 0.0f), magic = V::broadcast(12582912.0f);
+  V total = V::zero();
+  for (size_t j = 0; j < n; j += V::kLanes) {
+    const V rounded = add(mul(V::load(rotated + j), inverse), magic);
+    store_lowest_bytes(rounded, out + j);
+    if constexpr (kUnsignedWeights) total = add(total, sub(rounded, magic));
+  }
+  const float whole = kUnsignedWeights ? sum(total) : 0;  // at most 128 * 127, or NaN
+  return {largest / 127.0f, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+}
+
+template <size_t kGroup, size_t kMaxK>
+struct Int8Product {
+  static_assert(kWidthUnit % kRotated == 0 && kGroup % kRotated == 0 && kMaxK % kGroup == 0);
+
+  // The same for every k: a tile's rows lie at constant distances then, which takes no registers.
+  static constexpr size_t kRowBytes = (kMaxK + kMaxK / kGroup * sizeof(GroupOfRow) + 63) / 64 * 64;
+  static size_t row_bytes(size_t) { return kRowBytes; }
+
+  // For each group [32] f32 scales, then its steps.
+  static constexpr size_t kScaleBytes = kPanel * sizeof(float);
+  static size_t panel_bytes(size_t k) { return (k + kGroup - 1) / kGroup * kScaleBytes + k * kPanel; }
+
+  // All groups are rotated before the first is rounded: rounding waits for the largest of its group, and the next group
+  // fills that wait. The loops of a whole group have a constant length.
+  static void round_row(const float* x, size_t k, uint8_t* numbers, GroupOfRow* groups) {
+    alignas(64) float rotated[kMaxK];
+    float largest[kMaxK / kGroup];
+    const size_t whole = k / kGroup, rest = k % kGroup;
+    for (size_t g = 0; g < whole; ++g) largest[g] = rotate_group(x + g * kGroup, kGroup, rotated + g * kGroup);
+    if (rest) largest[whole] = rotate_group(x + whole * kGroup, rest, rotated + whole * kGroup);
+    for (size_t g = 0; g < whole; ++g)
+      groups[g] = round_group(rotated + g * kGroup, kGroup, largest[g], numbers + g * kGroup);
+    if (rest) groups[whole] = round_group(rotated + whole * kGroup, rest, largest[whole], numbers + whole * kGroup);
+  }
+
+  static void prepare(const float* x, size_t k, void* row) {
+    auto* numbers = static_cast<uint8_t*>(row);
+    round_row(x, k, numbers, reinterpret_cast<GroupOfRow*>(numbers + k));
+  }
+
+  static void pack(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+    uint8_t numbers[kMaxK] = {};
+    GroupOfRow groups[kMaxK / kGroup] = {};
+    for (size_t i = 0; i < round_up(n, kPanel); ++i) {
+      if (i <= n) {  // row n is zero, and so are those behind it
+        if (i < n) {
+          round_row(w + i * ld, k, numbers, groups);
+        } else {
+          __builtin_memset(numbers, 0, sizeof numbers);
+          __builtin_memset(groups, 0, sizeof groups);
+        }
+        for (size_t b = 0; b < k; ++b) numbers[b] = static_cast<uint8_t>(numbers[b] + kWeightBias);
+      }
+      place_row(numbers, groups, k, static_cast<uint8_t*>(packed) + i / kPanel * stride_panel, i % kPanel);
+    }
+  }
+
+  // Row `at` of the 32 in a panel.
+  static void place_row(const uint8_t* numbers, const GroupOfRow* groups, size_t k, uint8_t* panel, size_t at) {
+    for (size_t j = 0; j < k; j += kGroup) {
+      const size_t count = k - j < kGroup ? k - j : kGroup;
+      const float scale = groups[j / kGroup].scale / kRotated;
+      __builtin_memcpy(panel + at * sizeof scale, &scale, sizeof scale);
+      panel += kScaleBytes;
+      for (size_t b = 0; b < count; b += kUnitBytes)
+        __builtin_memcpy(panel + b * kPanel + at * kUnitBytes, numbers + j + b, kUnitBytes);
+      panel += count * kPanel;
+    }
+  }
+
+  struct Tile {
+    static constexpr size_t kTileRows = kInt8Rows;
+
+    template <size_t kRows>
+    static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
+      const uint8_t* groups = x + k;
+      for (size_t r = 0; r < kRows; ++r)
+        for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(y + r * ldy + v * V::kLanes, 1);
+      for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
+        const size_t count = k - j < kGroup ? k - j : kGroup;
+        const auto group_of = [&](size_t i) GEMLET_LAMBDA {
+          return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * kRowBytes);
+        };
+        Registers<I, kRows * kTileVectors> acc;
+        acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
+        accumulate<dot_int8, kRows>(acc, x + j, kRowBytes, w + kScaleBytes, count / kUnitBytes, fetch);
+        V scales[kTileVectors];
+        for (size_t v = 0; v < kTileVectors; ++v)
+          scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));
+        acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
+          float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
+          const V part = mul(mul(to_float(a), V::broadcast(group_of(i)->scale)), scales[i % kTileVectors]);
+          (j == 0 ? part : add(V::load(to), part)).store(to);
+        });
+        w += kScaleBytes + count * kPanel;
+      }
+    }
+  };
+};
+
+constexpr Gemm kF32 = {f32_row_bytes,
+                       f32_panel_bytes,
+                       f32_prepare,
+                       f32_prepare_softmax,
+                       f32_pack,
+                       f32_pack_columns,
+                       multiply<FloatTile<dot_f32, 1, kF32Rows>>};
+constexpr Gemm kBF16 = {bf16_row_bytes,
+                        bf16_panel_bytes,
+                        bf16_prepare,
+                        bf16_prepare_softmax,
+                        bf16_pack,
+                        bf16_pack_columns,
+                        multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
+using Int8 = Int8Product<kInt8Group, kMaxInt8Width>;
+using Int8Fine = Int8Product<kInt8FineGroup, kMaxInt8FineWidth>;
+constexpr Gemm kInt8 = {Int8::row_bytes, Int8::panel_bytes, Int8::prepare,       nullptr,
+                        Int8::pack,      nullptr,           multiply<Int8::Tile>};
+constexpr Gemm kInt8Fine = {
+    Int8Fine::row_bytes,     Int8Fine::panel_bytes, Int8Fine::prepare, nullptr, Int8Fine::pack, nullptr,
+    multiply<Int8Fine::Tile>};
+
+#define GEMLET_TABLE(name, rank, supported)                                                                   \
+  extern const Kernels table;                                                                                 \
+  const Kernels table {                                                                                       \
+    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, rms_norm, add_rms_norm, rope, gelu_tanh_mul, scale, \
+        mean_rows                                                                                             \
+  }
