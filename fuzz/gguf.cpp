@@ -1,15 +1,17 @@
 // gguf.cpp - any bytes as a .gguf file, and a small sound file with a few bytes changed: refused, or every tensor
-// readable to its last element, and the tokenizer sound.
+// readable to its last element, the packed matrices to their last byte, and the tokenizer sound.
 //
 // The input: a byte n. n < 128: the rest is the file. Else n - 128 changes of three bytes to the small file: the place,
-// in two, and what to put there. The tokenizer's tables are the file's last part.
+// in two, and what to put there.
 #include "weights/gguf.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "base/error.h"
+#include "model/packed.h"
 #include "text/tokenizer_gguf.h"
 
 using namespace gemlet;
@@ -59,45 +61,111 @@ OwnedTokenArrays small_tokenizer() {
   return write_token_arrays(Tokenizer(vocabulary, derive_merges(vocabulary)));
 }
 
-constexpr uint64_t kTensors = 96 + 256 + 128 + 128;  // bytes of all of them; the tokenizer's tables follow
+// Of a model with one layer; every width is 32. Each kind of tensor is there.
+struct Part {
+  std::string_view name;
+  DType dtype;
+  size_t rows;  // 0: a norm
+};
+constexpr size_t kWidth = 32;
+constexpr Part kTensors[] = {{"token_embd", DType::kQ8_0, 2},
+                             {"output_norm", DType::kF32, 0},
+                             {"dense_2", DType::kF32, 32},
+                             {"dense_3", DType::kBF16, 32},
+                             {"blk.0.attn_norm", DType::kF32, 0},
+                             {"blk.0.attn_q", DType::kF16, 32},
+                             {"blk.0.attn_k", DType::kQ8_0, 32},
+                             {"blk.0.attn_v", DType::kQ8_0, 32},
+                             {"blk.0.attn_output", DType::kQ8_0, 32},
+                             {"blk.0.attn_q_norm", DType::kF32, 0},
+                             {"blk.0.attn_k_norm", DType::kF32, 0},
+                             {"blk.0.post_attention_norm", DType::kF32, 0},
+                             {"blk.0.ffn_norm", DType::kF32, 0},
+                             {"blk.0.ffn_gate", DType::kQ8_0, 32},
+                             {"blk.0.ffn_up", DType::kQ8_0, 32},
+                             {"blk.0.ffn_down", DType::kQ8_0, 32},
+                             {"blk.0.post_ffw_norm", DType::kF32, 0}};
+constexpr size_t kMatricesOfLayer = 7, kMatricesOfHead = 2;
 
-// The settings, the tokenizer and four tensors, one of each kind.
-std::string small_file() {
-  const OwnedTokenArrays tokenizer = small_tokenizer();
+Config small_config() {
+  Config c;
+  c.vocab_size = 2;
+  c.hidden_size = c.intermediate_size = c.head_dim = kWidth;
+  c.num_attention_heads = c.num_key_value_heads = 1;
+  c.max_position_embeddings = 8;
+  c.rope_theta = c.rope_local_base_freq = 10000;
+  c.sliding = {true};
+  c.dense = {kWidth, kWidth};
+  return c;
+}
+
+constexpr std::string_view kTablesKey = "gemlet.tokenizer_tables";
+
+struct Places {
+  uint64_t tables, packed;  // where the blocks begin, counted from the data
+};
+
+uint32_t ggml_type(DType dtype) {
+  return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : dtype == DType::kQ8_0 ? 8 : 30;
+}
+
+size_t size_of(const Part& part) {
+  const size_t numbers = std::max<size_t>(part.rows, 1) * kWidth;
+  return (numbers / elements_of(part.dtype) * bytes_of(part.dtype) + 31) / 32 * 32;
+}
+
+// Everything before the data.
+std::string small_head(const OwnedTokenArrays& tokenizer, const Places& places) {
   Writer w;
   w.bytes() = "GGUF";
-  w.put<uint32_t>(3).put<uint64_t>(4).put<uint64_t>(5 + std::size(kNumbers));
+  w.put<uint32_t>(3).put<uint64_t>(std::size(kTensors)).put<uint64_t>(7 + std::size(kNumbers));
   w.key("general.architecture", GgufType::kString).text("gemma-embedding");
   for (const std::string_view name : kNumbers) {
     w.key("gemma-embedding." + std::string(name), GgufType::kU32).put<uint32_t>(32);
   }
   w.key("gemma-embedding.attention.sliding_window", GgufType::kU32).put<uint32_t>(512);
+  w.key(kTablesKey, GgufType::kU64).put(places.tables);
+  w.key(kPackedKey, GgufType::kU64).put(places.packed);
   w.array("tokens", GgufType::kString, tokenizer.types.size()).bytes() += tokenizer.tokens;
   w.array("scores", GgufType::kF32, tokenizer.types.size());
   for (const float score : tokenizer.scores) w.put(score);
   w.array("types", GgufType::kI32, tokenizer.types.size());
   for (const int32_t type : tokenizer.types) w.put(type);
   uint64_t offset = 0;
-  auto tensor = [&](std::string_view name, uint32_t type, uint64_t bytes) {
-    w.text(name).put<uint32_t>(2).put<uint64_t>(32).put<uint64_t>(2).put(type).put(offset);
-    offset += (bytes + 31) / 32 * 32;
-  };
-  tensor("token_embd.weight", 8, 68);
-  tensor("dense_2.weight", 0, 256);
-  tensor("dense_3.weight", 30, 128);
-  tensor("blk.0.attn_q.weight", 1, 128);
+  for (const Part& part : kTensors) {
+    w.text(std::string(part.name) + ".weight").put<uint32_t>(part.rows ? 2 : 1).put<uint64_t>(kWidth);
+    if (part.rows) w.put<uint64_t>(part.rows);
+    w.put(ggml_type(part.dtype)).put(offset);
+    offset += size_of(part);
+  }
   w.pad();
-  w.bytes().resize(w.bytes().size() + kTensors);
-  return w.bytes() + tokenizer.tables;
+  return w.bytes();
+}
+
+// The settings, the tokenizer, a model of zeros, the tokenizer's tables and the packed matrices.
+std::string small_file() {
+  const OwnedTokenArrays tokenizer = small_tokenizer();
+  const Gemm &int8 = default_kernels().int8, &bf16 = default_kernels().bf16;
+  const size_t data = small_head(tokenizer, {}).size();
+  Places places{};
+  for (const Part& part : kTensors) places.tables += size_of(part);
+  places.packed = (data + places.tables + tokenizer.tables.size() + 63) / 64 * 64 - data;
+  std::string file = small_head(tokenizer, places);
+  file.resize(data + places.tables);
+  file += tokenizer.tables;
+  file.resize(data + places.packed);
+  const PackedHead head = packed_head(read_gguf(bytes_of(file), "small").tensors);
+  file.append(head.begin(), head.end());
+  file.append(kMatricesOfLayer * packed_bytes(kWidth, kWidth, int8), '\1');
+  file.append(kMatricesOfHead * packed_bytes(kWidth, kWidth, bf16), '\1');
+  return file;
 }
 
 std::optional<Tokenizer> read_tokenizer(const GgufFile& file) {
   const GgufValue *tokens = file.find("tokens"), *scores = file.find("scores"), *types = file.find("types");
   if (!tokens || !scores || !types || !tokens->is_array || tokens->type != GgufType::kString) return {};
   const TokenArrays arrays{tokens->count, tokens->bytes, scores->bytes, types->bytes, 2, 1, {}};
-  Bytes tables;
-  if (file.data.size > kTensors) tables = {file.data.data + kTensors, file.data.size - kTensors};
-  return read_token_arrays(arrays, tables, "fuzz");
+  return read_token_arrays(arrays, block_in(file, kTablesKey, "fuzz"), "fuzz");
 }
 
 void use(const Tokenizer& tokenizer) {
@@ -105,6 +173,27 @@ void use(const Tokenizer& tokenizer) {
   tokenizer.encode("a aaa  <eos><pad>\xff é" + std::string(100, 'a'), ControlText::kParse, ids);
   for (int32_t id = 0; tokenizer.pieces().has(id); ++id) ids.push_back(id);
   tokenizer.decode(ids.data(), ids.size());  // whose ids must be in the vocabulary
+}
+
+Weights read_weights(const GgufFile& file) {
+  static ThreadPool pool(1);
+  const auto ignore = [](Bytes) {};
+  const Source source{file.tensors, true, block_in(file, kPackedKey, "fuzz"), "fuzz", ignore, ignore};
+  return pack_weights(small_config(), source, Storage::kInt8, default_kernels(), pool);
+}
+
+// Multiplies with every matrix.
+void use(const Weights& weights) {
+  const Layer& layer = weights.layers[0];
+  const std::vector<float> ones(kWidth, 1.0f);
+  for (const Linear* linear :
+       {&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj, &weights.dense[0], &weights.dense[1]}) {
+    Buffer<uint8_t> row(linear->row_bytes());
+    linear->gemm->prepare(ones.data(), kWidth, row.data());
+    std::vector<float> out(linear->n);
+    linear->gemm->multiply(row.data(), 1, row.size(), linear->packed, linear->panels(), linear->k,
+                           linear->panel_bytes(), out.data(), out.size());
+  }
 }
 
 void read(Bytes bytes) {
@@ -117,7 +206,22 @@ void read(Bytes bytes) {
     read_gguf_config(file, "fuzz");
   } catch (const Error&) {
   }
+  try {
+    use(read_weights(file));
+  } catch (const Error&) {
+  }
   if (const auto tokenizer = read_tokenizer(file)) use(*tokenizer);
+}
+
+// The small file must be readable, and its blocks must be used.
+void check_small(Bytes bytes) {
+  read(bytes);
+  const GgufFile file = read_gguf(bytes, "small");
+  const auto tokenizer = read_tokenizer(file);
+  if (tokenizer->tables().block.data != block_in(file, kTablesKey, "small").data) __builtin_trap();
+  const Weights weights = read_weights(file);
+  const Linear& last = weights.dense[1];
+  if (last.packed + last.panels() * last.panel_bytes() != bytes.data + bytes.size) __builtin_trap();
 }
 
 }  // namespace
@@ -125,20 +229,17 @@ void read(Bytes bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::string sound = small_file();
   if (size == 0) return 0;
-  std::string changed;
-  Bytes bytes{data + 1, size - 1};
-  if (*data >= 128) {
-    changed = sound;
+  const bool small = *data >= 128;
+  const Bytes from = small ? bytes_of(sound) : Bytes{data + 1, size - 1};
+  Buffer<uint8_t> file(from.size);  // as aligned as a mapped file, and nothing behind it
+  std::copy_n(from.data, from.size, file.data());
+  if (small) {
     for (size_t i = 1, changes = *data - 128; changes > 0 && i + 3 <= size; --changes, i += 3) {
-      changed[load<uint16_t>(data + i) % changed.size()] = static_cast<char>(data[i + 2]);
+      file.data()[load<uint16_t>(data + i) % file.size()] = data[i + 2];
     }
-    bytes = bytes_of(changed);
   }
-  if (*data == 128) {  // it must be readable, and its tables must be used
-    read(bytes);
-    const auto tokenizer = read_tokenizer(read_gguf(bytes, "small"));
-    if (tokenizer->tables().block.data + tokenizer->tables().block.size != bytes.data + bytes.size) __builtin_trap();
-  }
+  const Bytes bytes{file.data(), file.size()};
+  if (*data == 128) check_small(bytes);
   try {
     read(bytes);
   } catch (const Error&) {

@@ -47,6 +47,12 @@ MappedFile::~MappedFile() {
   if (bytes_.data) ::munmap(const_cast<uint8_t*>(bytes_.data), bytes_.size);
 }
 
+void MappedFile::expect_pages(Bytes part) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(part.data) / page * page;
+  ::madvise(reinterpret_cast<void*>(begin), reinterpret_cast<uintptr_t>(part.data + part.size) - begin, MADV_WILLNEED);
+}
+
 void MappedFile::drop_pages(Bytes part) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<uintptr_t>(part.data) + page - 1) / page * page;

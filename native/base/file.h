@@ -22,6 +22,9 @@ class MappedFile {
 
   bool holds(Bytes part) const { return part.data >= bytes_.data && part.data < bytes_.data + bytes_.size; }
 
+  // Tells the kernel that `part` will be read soon, so that many parts come from the disk at once.
+  void expect_pages(Bytes part) const;
+
   // Lets the kernel take back the pages that lie wholly inside `part`; reading them again reads the file.
   void drop_pages(Bytes part) const;
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bind/bind.h"
+#include "model/packed.h"
 #include "text/tokenizer_gguf.h"
 #include "weights/safetensors.h"
 
@@ -19,6 +20,7 @@ namespace nb = nanobind;
 namespace gemlet {
 namespace {
 
+constexpr const char* kTablesKey = "gemlet.tokenizer_tables";
 constexpr uint64_t kLongArray = 64;         // longer ones are not metadata for people
 constexpr size_t kChunk = size_t{1} << 14;  // elements that are converted at a time
 
@@ -88,6 +90,12 @@ bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
   return fits;
 }
 
+const Gemm& to_gemm(const std::string& type) {
+  if (type == "int8") return default_kernels().int8;
+  if (type == "bf16") return default_kernels().bf16;
+  throw Error(Code::kInput, "files hold matrices packed as int8 or bf16, not as `" + type + "`");
+}
+
 // A file's tensors, and the file.
 struct WeightFile {
   MappedFile file;
@@ -96,9 +104,7 @@ struct WeightFile {
   // Rows [begin, end) in another type, each number with `add` on top.
   Array<uint8_t> read(const std::string& name, const std::string& dtype_name, size_t begin, size_t end,
                       float add) const {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) throw Error(Code::kWeights, file.path() + ": it has no tensor `" + name + "`");
-    const Tensor& tensor = found->second;
+    const Tensor& tensor = find(name);
     const DType dtype = to_dtype(dtype_name);
     if (tensor.shape.empty() || begin > end || end > tensor.shape[0]) throw Error(Code::kInput, "no such rows");
     const size_t row = tensor.size() / std::max<size_t>(tensor.shape[0], 1);
@@ -127,6 +133,37 @@ struct WeightFile {
       throw Error(Code::kWeights, file.path() + ": tensor `" + name + "` holds a number that " + dtype_name +
                                       " cannot: infinite, NaN or over 8.3e6");
     return out;
+  }
+
+  // A matrix as the kernels want it, which is the same for each instruction set.
+  Array<uint8_t> pack(const std::string& name, const std::string& type) const {
+    auto out = new_array<uint8_t>({packed_size(name, type)});
+    const nb::gil_scoped_release released;
+    pack_matrix(packable(name), to_gemm(type), out.data());
+    return out;
+  }
+
+  size_t packed_size(const std::string& name, const std::string& type) const {
+    const Tensor& tensor = packable(name);
+    return packed_bytes(tensor.shape[0], tensor.shape[1], to_gemm(type));
+  }
+
+ private:
+  const Tensor& find(const std::string& name) const {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) throw Error(Code::kWeights, file.path() + ": it has no tensor `" + name + "`");
+    return found->second;
+  }
+
+  const Tensor& packable(const std::string& name) const {
+    const Tensor& tensor = find(name);
+    if (tensor.shape.size() != 2 || tensor.shape[0] % kWidthUnit || tensor.shape[1] % kWidthUnit ||
+        tensor.shape[1] > kMaxWidth) {
+      throw Error(Code::kUnsupported, file.path() + ": tensor `" + name +
+                                          "` is no matrix that the kernels run: " + "multiples of " +
+                                          std::to_string(kWidthUnit) + ", rows of up to " + std::to_string(kMaxWidth));
+    }
+    return tensor;
   }
 };
 
@@ -184,15 +221,6 @@ const GgufValue& require(const GgufFile& file, const std::string& path, const ch
   return *value;
 }
 
-// What may be the tokenizer's tables: from their place to the end of the file.
-Bytes tables_in(const GgufFile& file, const std::string& path) {
-  constexpr const char* kKey = "gemlet.tokenizer_tables";
-  if (!file.find(kKey)) return {};
-  const auto offset = load<uint64_t>(require(file, path, kKey, GgufType::kU64, false).bytes.data);
-  if (offset > file.data.size) return {};
-  return {file.data.data + offset, file.data.size - offset};
-}
-
 Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
   const GgufValue& model = require(file, path, "tokenizer.ggml.model", GgufType::kString, false);
   if (model.bytes.text() != "llama") {
@@ -220,7 +248,12 @@ Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
   if (file.find("gemlet.tokens_outside")) {
     arrays.outside = strings_of(require(file, path, "gemlet.tokens_outside", GgufType::kString, true));
   }
-  return read_token_arrays(arrays, tables_in(file, path), path);
+  return read_token_arrays(arrays, block_in(file, kTablesKey, path), path);
+}
+
+nb::bytes head_of_packed(const Gguf& gguf) {
+  const PackedHead head = packed_head(gguf.tensors);
+  return nb::bytes(head.data(), head.size());
 }
 
 Tokenizer tokenizer_of(const Gguf& gguf) {
@@ -247,7 +280,12 @@ void bind_gguf(nb::module_& m) {
       .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
            nb::arg("add") = 0.0f,
            "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top. "
-           "Raises WeightsError for a number that does not fit.");
+           "Raises WeightsError for a number that does not fit.")
+      .def("pack", &WeightFile::pack, nb::arg("name"), nb::arg("type"),
+           "Return a matrix packed for products in \"int8\" or \"bf16\". Raises UnsupportedModel for widths that "
+           "the kernels do not run.")
+      .def("packed_size", &WeightFile::packed_size, nb::arg("name"), nb::arg("type"),
+           "Return how many bytes `pack` returns.");
   m.def("open_safetensors", open_safetensors, nb::arg("path"), "Raises WeightsError, UnsupportedModel.");
   m.def(
       "token_arrays", token_arrays, nb::arg("tokenizer"),
@@ -257,6 +295,7 @@ void bind_gguf(nb::module_& m) {
       .def_static("open", open_gguf, nb::arg("path"), "Raises WeightsError, UnsupportedModel.")
       .def_prop_ro("metadata", metadata)
       .def("config", config, "Return what Model takes. Raises UnsupportedModel.")
+      .def("packed_head", head_of_packed, "Return what stands before the packed matrices of this file.")
       .def("tokenizer", tokenizer_of, nb::keep_alive<0, 1>(),  // it may read its tables in the mapped file
            "Raises WeightsError, UnsupportedModel.");
 }

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "model/packed.h"
 
 namespace gemlet {
 namespace {
@@ -38,15 +39,25 @@ class Packer {
     return weight;
   }
 
-  // The matrices `names`, each [n, k], end to end.
-  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& gemm) {
-    Linear linear{&gemm, 0, k, {}};
-    for (const auto& [name, n] : names) linear.n += n;
-    linear.packed = Buffer<uint8_t>(linear.panels() * linear.panel_bytes());
-    uint8_t* to = linear.packed.data();
+  // The matrices `names`, each [n, k], end to end: the next ones of `mapped` where a file holds them packed.
+  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& gemm, Bytes& mapped) {
+    Linear linear{&gemm, 0, k, nullptr, {}};
+    std::vector<const Tensor*> tensors;
     for (const auto& [name, n] : names) {
-      jobs_.push_back({&find(name + ".weight", {n, k}), &gemm, to});
-      to += n / kPanel * linear.panel_bytes();
+      tensors.push_back(&find(name + ".weight", {n, k}));
+      linear.n += n;
+    }
+    const size_t size = packed_bytes(linear.n, k, gemm);
+    if (mapped.data) {
+      linear.packed = take(mapped, size);
+      return linear;
+    }
+    linear.owned = Buffer<uint8_t>(size);
+    linear.packed = linear.owned.data();
+    uint8_t* to = linear.owned.data();
+    for (const Tensor* tensor : tensors) {
+      jobs_.push_back({tensor, &gemm, to});
+      to += packed_bytes(tensor->shape[0], k, gemm);
     }
     return linear;
   }
@@ -54,17 +65,21 @@ class Packer {
   void run(ThreadPool& pool) {
     pool.parallel_for(jobs_.size(), [&](size_t i, size_t) {
       const auto& [tensor, gemm, to] = jobs_[i];
-      const size_t k = tensor->shape[1], panels = tensor->shape[0] / kPanel;
-      std::vector<float> rows(kPanel * k);
-      for (size_t p = 0; p < panels; ++p) {
-        read_f32(*tensor, p * rows.size(), rows.size(), rows.data());
-        gemm->pack(rows.data(), kPanel, k, k, to + p * gemm->panel_bytes(k), gemm->panel_bytes(k));
-      }
+      pack_matrix(*tensor, *gemm, to);
       source_.release(tensor->bytes);
     });
   }
 
  private:
+  const uint8_t* take(Bytes& mapped, size_t size) const {
+    if (mapped.size < size) {
+      throw Error(Code::kWeights, source_.block_path + ": its packed matrices are cut off: fetch or write it again");
+    }
+    const uint8_t* const packed = mapped.data;
+    mapped = {packed + size, mapped.size - size};
+    return packed;
+  }
+
   struct Job {
     const Tensor* tensor;
     const Gemm* gemm;
@@ -92,7 +107,7 @@ void check_widths(const Config& c) {
   }
 }
 
-Layer collect_layer(Packer& packer, const Config& c, size_t index, const Gemm& gemm) {
+Layer collect_layer(Packer& packer, const Config& c, size_t index, const Gemm& gemm, Bytes& mapped) {
   const std::string name = "layers." + std::to_string(index) + ".";
   const std::string attn = name + "self_attn.", mlp = name + "mlp.";
   Layer layer{};
@@ -100,15 +115,15 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index, const Gemm& g
   layer.input_layernorm = packer.norm(name + "input_layernorm", c.hidden_size);
   layer.qkv_proj =
       packer.linear({{attn + "q_proj", c.q_width()}, {attn + "k_proj", c.kv_width()}, {attn + "v_proj", c.kv_width()}},
-                    c.hidden_size, gemm);
+                    c.hidden_size, gemm, mapped);
   layer.q_norm = packer.norm(attn + "q_norm", c.head_dim);
   layer.k_norm = packer.norm(attn + "k_norm", c.head_dim);
-  layer.o_proj = packer.linear({{attn + "o_proj", c.hidden_size}}, c.q_width(), gemm);
+  layer.o_proj = packer.linear({{attn + "o_proj", c.hidden_size}}, c.q_width(), gemm, mapped);
   layer.post_attention_layernorm = packer.norm(name + "post_attention_layernorm", c.hidden_size);
   layer.pre_feedforward_layernorm = packer.norm(name + "pre_feedforward_layernorm", c.hidden_size);
   layer.gate_up_proj = packer.linear({{mlp + "gate_proj", c.intermediate_size}, {mlp + "up_proj", c.intermediate_size}},
-                                     c.hidden_size, gemm);
-  layer.down_proj = packer.linear({{mlp + "down_proj", c.hidden_size}}, c.intermediate_size, gemm);
+                                     c.hidden_size, gemm, mapped);
+  layer.down_proj = packer.linear({{mlp + "down_proj", c.hidden_size}}, c.intermediate_size, gemm, mapped);
   layer.post_feedforward_layernorm = packer.norm(name + "post_feedforward_layernorm", c.hidden_size);
   return layer;
 }
@@ -143,15 +158,18 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   const Gemm& body = storage == Storage::kF32 ? kernels.f32 : storage == Storage::kBF16 ? kernels.bf16 : kernels.int8;
   const Gemm& rest = storage == Storage::kF32 ? kernels.f32 : kernels.bf16;
   Packer packer(source);
+  Bytes mapped = storage == Storage::kInt8 ? packed_matrices(source) : Bytes{};
   Weights weights;
   weights.scores = storage == Storage::kInt8 ? &kernels.int8_fine : &rest;
   weights.values = &rest;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
-  for (size_t i = 0; i < c.num_hidden_layers(); ++i) weights.layers.push_back(collect_layer(packer, c, i, body));
+  for (size_t i = 0; i < c.num_hidden_layers(); ++i)
+    weights.layers.push_back(collect_layer(packer, c, i, body, mapped));
   weights.norm = packer.norm("norm", c.hidden_size);
   size_t width = c.hidden_size;
   for (size_t i = 0; i < c.dense.size(); ++i) {
-    weights.dense.push_back(packer.linear({{"dense." + std::to_string(i) + ".linear", c.dense[i]}}, width, rest));
+    weights.dense.push_back(
+        packer.linear({{"dense." + std::to_string(i) + ".linear", c.dense[i]}}, width, rest, mapped));
     width = c.dense[i];
   }
   packer.run(pool);

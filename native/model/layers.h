@@ -20,6 +20,9 @@ namespace gemlet {
 struct Source {
   std::map<std::string, Tensor> tensors;
   bool norms_hold_one = false;
+  Bytes block;                         // from where a file's packed matrices begin (packed.h) to its end; or nothing
+  std::string block_path;              // that file
+  std::function<void(Bytes)> expect;   // told of bytes that will be read soon
   std::function<void(Bytes)> release;  // told of bytes that have been packed; called from any thread
 };
 
@@ -29,12 +32,13 @@ enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices
 // end.
 struct Linear {
   const Gemm* gemm = nullptr;
-  size_t n = 0, k = 0;  // outputs, inputs
-  Buffer<uint8_t> packed;
+  size_t n = 0, k = 0;              // outputs, inputs
+  const uint8_t* packed = nullptr;  // in `owned`, or in a mapped file
+  Buffer<uint8_t> owned;
 
   size_t panels() const { return n / kPanel; }
   size_t panel_bytes() const { return gemm->panel_bytes(k); }
-  const uint8_t* panel(size_t p) const { return packed.data() + p * panel_bytes(); }
+  const uint8_t* panel(size_t p) const { return packed + p * panel_bytes(); }
   size_t row_bytes() const { return gemm->row_bytes(k); }
 };
 
@@ -80,7 +84,8 @@ struct Weights {
 };
 
 // Takes the tensors by the names of the checkpoint ("layers.0.self_attn.q_proj.weight", with or without "model." before
-// it; the dense head as "dense.0.linear.weight", ...) and packs them. Throws Error(kWeights) that names a tensor which
+// it; the dense head as "dense.0.linear.weight", ...) and packs them, but for those that the file holds packed for this
+// storage. Throws Error(kWeights) that names a tensor which
 // is missing or has another shape than the config says, Error(kUnsupported) when the kernels cannot run the widths.
 Weights pack_weights(const Config& config, const Source& source, Storage storage, const Kernels& kernels,
                      ThreadPool& pool);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "model/packed.h"
 #include "model/workspace.h"
 #include "weights/gguf.h"
 #include "weights/safetensors.h"
@@ -21,16 +22,24 @@ Source merge(const std::vector<MappedFile>& files, const std::vector<std::pair<s
     if (files[i].bytes().text().starts_with("GGUF")) {
       GgufFile gguf = read_gguf(files[i].bytes(), files[i].path());
       all.norms_hold_one = gguf.norms_hold_one;
+      all.block = block_in(gguf, kPackedKey, files[i].path());
+      all.block_path = files[i].path();
       tensors = std::move(gguf.tensors);
+      const uint8_t* const begin = files[i].bytes().data;
+      files[i].drop_pages({begin, static_cast<size_t>(gguf.data.data - begin)});  // the vocabulary, for the most part
     } else {
       tensors = read_safetensors(files[i].bytes(), files[i].path());
     }
     for (auto& [name, tensor] : tensors) all.tensors[names[i].second + name] = std::move(tensor);
   }
-  all.release = [&files](Bytes part) {
-    for (const MappedFile& file : files)
-      if (file.holds(part)) file.drop_pages(part);
+  const auto tell = [&files](auto what) {
+    return [&files, what](Bytes part) {
+      for (const MappedFile& file : files)
+        if (file.holds(part)) (file.*what)(part);
+    };
   };
+  all.expect = tell(&MappedFile::expect_pages);
+  all.release = tell(&MappedFile::drop_pages);
   return all;
 }
 

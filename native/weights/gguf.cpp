@@ -406,6 +406,17 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 
 GgufFile read_gguf(Bytes file, const std::string& path) { return Reader(file, path).read(); }
 
+Bytes block_in(const GgufFile& file, std::string_view key, const std::string& path) {
+  const GgufValue* value = file.find(key);
+  if (!value) return {};
+  if (value->is_array || value->type != GgufType::kU64) {
+    refuse(path, quote(key) + " is of another type than this engine reads");
+  }
+  const auto offset = load<uint64_t>(value->bytes.data);
+  if (offset >= file.data.size) return {};
+  return {file.data.data + offset, file.data.size - static_cast<size_t>(offset)};
+}
+
 GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   const Settings settings(file, path);
   const auto table = file.tensors.find("embed_tokens.weight");

@@ -41,6 +41,10 @@ struct GgufFile {
 // order, architecture or tensor, and for a tensor's type that is not read.
 GgufFile read_gguf(Bytes file, const std::string& path);
 
+// A block of our own behind the tensors: from the place in file.data that `key` names, a u64, to the end of the file;
+// empty when there is no such key or place. Throws Error(kUnsupported) for a key of another type.
+Bytes block_in(const GgufFile& file, std::string_view key, const std::string& path);
+
 // What the metadata says of the model: the fields of model/config.h by their names.
 struct GgufConfig {
   std::map<std::string, double> numbers;

@@ -28,6 +28,9 @@ Progress = Callable[[int, int], None]
 
 ARCHITECTURE = "gemma-embedding"
 ALIGNMENT = 32
+BLOCK_ALIGNMENT = 64
+PACKED, TABLES = "gemlet.packed_matrices", "gemlet.tokenizer_tables"
+PACKED_HEAD = 64  # bytes before the packed matrices
 FILE_TYPES = {"f32": 0, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
 TENSOR_TYPES = {"F32": 0, "Q8_0": 8, "BF16": 30}  # Source: ggml.h, enum ggml_type
 UNITS = {"F32": (1, 4), "Q8_0": (32, 34), "BF16": (1, 2)}  # numbers in a unit, bytes of it
@@ -82,7 +85,7 @@ class _Tensor:
     def padding(self) -> int:
         return -self.size % ALIGNMENT
 
-    def blocks(self) -> Iterator[Callable[[], Any]]:
+    def parts(self) -> Iterator[Callable[[], Any]]:
         """What gives its bytes, a part at a time."""
         rows = max(1, _BLOCK_BYTES // self.row_bytes)
         add = 1.0 if len(self.shape) == 1 else 0.0
@@ -90,6 +93,15 @@ class _Tensor:
             end = min(begin + rows, self.shape[0])
             yield partial(self.file.read, self.source, self.dtype, begin, end, add)
         yield partial(bytes, self.padding)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Bytes of our own behind the tensors; a key of the metadata says where."""
+
+    key: str
+    size: int
+    parts: list[Callable[[], Any]]
 
 
 def write_gguf(
@@ -122,13 +134,14 @@ def write_gguf(
     if source_sha256 is None:
         with open(checkpoint.weights[0][0], "rb") as file:
             source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    data = sum(tensor.size + tensor.padding for tensor in tensors)
-    tokenizer, tables = _tokenizer_metadata(checkpoint.tokenizer, data)
     metadata = _metadata(checkpoint, dtype, name or folder.resolve().name, source_sha256)
-    head = _head(metadata | tokenizer, tensors)
-    total = len(head) + data + len(tables)
+    tokenizer, tables = _tokenizer(checkpoint.tokenizer)
+    blocks = [_packed(tensors)] if dtype == "q8_0" else []
+    blocks.append(tables)
+    head, places = _head_and_places(metadata | tokenizer, tensors, blocks)
+    total = places[-1] + blocks[-1].size
     _require_space(path.parent, total)
-    _write(path, head, tensors, tables, lambda done: progress(done, total) if progress else None)
+    _write(path, head, tensors, blocks, places, lambda done: progress(done, total) if progress else None)
 
 
 def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
@@ -197,8 +210,21 @@ def _metadata(checkpoint: Checkpoint, dtype: WeightType, name: str, source_sha25
     }
 
 
-def _tokenizer_metadata(tokenizer: _core.Tokenizer, data: int) -> tuple[dict[str, bytes], bytes]:
-    """(key → value, the tables), which come behind `data` bytes of tensors.
+def _packed(tensors: list[_Tensor]) -> _Block:
+    """The matrices as the engine multiplies them, from the checkpoint's own numbers.
+
+    Packed from the blocks of 32 that the file holds, they would be rounded twice. See native/model/packed.h.
+    """
+    layers = [tensor for tensor in tensors if tensor.name.startswith("blk.") and len(tensor.shape) == 2]
+    dense = [tensor for tensor in tensors if tensor.name.startswith("dense_")]
+    matrices = [*((layer, "int8") for layer in layers), *((part, "bf16") for part in dense)]
+    size = sum(matrix.file.packed_size(matrix.source, dtype) for matrix, dtype in matrices)
+    packing = [partial(matrix.file.pack, matrix.source, dtype) for matrix, dtype in matrices]
+    return _Block(PACKED, PACKED_HEAD + size, [partial(bytes, PACKED_HEAD), *packing])
+
+
+def _tokenizer(tokenizer: _core.Tokenizer) -> tuple[dict[str, bytes], _Block]:
+    """(key → value, the tables).
 
     An array in the metadata would hold the tables as well, but readers in Python and JavaScript make an object of each
     of its 14 million elements.
@@ -222,8 +248,7 @@ def _tokenizer_metadata(tokenizer: _core.Tokenizer, data: int) -> tuple[dict[str
     encoded = {f"tokenizer.ggml.{key}": value for key, value in values.items()}
     if outside:
         encoded["gemlet.tokens_outside"] = _array(8, b"".join(_text(piece) for piece in outside), len(outside))
-    encoded["gemlet.tokenizer_tables"] = _u64(data)
-    return encoded, tables
+    return encoded, _Block(TABLES, len(tables), [lambda: tables])
 
 
 def _text(text: str) -> bytes:
@@ -255,6 +280,20 @@ def _array(element: int, data: bytes, count: int) -> bytes:
     return struct.pack("<IIQ", 9, element, count) + data
 
 
+def _head_and_places(
+    metadata: dict[str, bytes], tensors: list[_Tensor], blocks: list[_Block]
+) -> tuple[bytes, list[int]]:
+    """(everything before the data, where in the file each block begins); its keys count from where the data do."""
+    data = len(_head(metadata | {block.key: _u64(0) for block in blocks}, tensors))
+    end = data + sum(tensor.size + tensor.padding for tensor in tensors)
+    places = []
+    for block in blocks:
+        places.append(end + -end % BLOCK_ALIGNMENT)
+        end = places[-1] + block.size
+    offsets = {block.key: _u64(place - data) for block, place in zip(blocks, places, strict=True)}
+    return _head(metadata | offsets, tensors), places
+
+
 def _head(metadata: dict[str, bytes], tensors: list[_Tensor]) -> bytes:
     """Everything before the data, padded."""
     parts = [b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))]
@@ -277,17 +316,31 @@ def _require_space(folder: Path, size: int) -> None:
         raise ModelError(f"not enough disk space in {folder}: {size + _SPARE_BYTES:,} bytes needed, {free:,} free")
 
 
-def _write(path: Path, head: bytes, tensors: list[_Tensor], tables: bytes, progress: Callable[[int], Any]) -> None:
+def _write(
+    path: Path,
+    head: bytes,
+    tensors: list[_Tensor],
+    blocks: list[_Block],
+    places: list[int],
+    progress: Callable[[int], Any],
+) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(head)
-            for block in _ahead(chain.from_iterable(tensor.blocks() for tensor in tensors)):
-                file.write(block)
+            for part in _ahead(chain.from_iterable(tensor.parts() for tensor in tensors)):
+                file.write(part)
                 progress(file.tell())
-            file.write(tables)
-            progress(file.tell())
+            for block, place in zip(blocks, places, strict=True):
+                file.write(bytes(place - file.tell()))
+                for part in _ahead(iter(block.parts)):
+                    file.write(part)
+                    progress(file.tell())
             file.flush()
+            if blocks[0].key == PACKED:  # its head speaks of the tensors as a reader finds them
+                file.seek(places[0])
+                file.write(_core.Gguf.open(str(temporary)).packed_head())
+                file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:

@@ -7,6 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_tokenizer import SIZE, pieces
 
@@ -541,3 +542,152 @@ def test_flipped_bits_in_the_tables_are_survived(parts: Parts, tmp_path: Path) -
                     assert "\n" not in str(error)
             file.seek(begin + at)
             file.write(bytes([tables.bytes[at]]))
+
+
+PACKED = "gemlet.packed_matrices"
+
+
+class Packed:
+    """The packed matrices in a file's data, which may be changed."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        (self.offset,) = struct.unpack_from("<Q", parts.get(PACKED), 4)
+        (end,) = struct.unpack_from("<Q", parts.get("gemlet.tokenizer_tables"), 4)
+        self.bytes = bytearray(parts.data[self.offset : end])
+
+    def fill(self, value: int) -> None:
+        """All but the head."""
+        self.bytes[64:] = bytes([value]) * (len(self.bytes) - 64)
+
+    def file(self) -> bytes:
+        end = self.offset + len(self.bytes)
+        self.parts.data = self.parts.data[: self.offset] + bytes(self.bytes) + self.parts.data[end:]
+        return self.parts.join()
+
+
+IDS, CU_SEQLENS = np.arange(3, 20, dtype=np.int32), np.array([0, 17], np.int32)
+
+
+def vector(path: Path, content: bytes, storage: str = "int8") -> np.ndarray:
+    path.write_bytes(content)
+    return _core.Model(_core.Gguf.open(str(path)).config(), [(str(path), "")], storage, 1).embed(IDS, CU_SEQLENS)[0]
+
+
+@pytest.fixture(scope="module")
+def from_tensors(blob: bytes, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """The vector without any block."""
+    parts = take_apart(blob)
+    parts.drop(PACKED)
+    return vector(tmp_path_factory.mktemp("gguf") / "plain.gguf", parts.join())
+
+
+def flip(at: int) -> Callable[[Packed], None]:
+    def change(packed: Packed) -> None:
+        packed.bytes[at] ^= 1
+
+    return change
+
+
+def begin_at(offset: int) -> Callable[[Packed], None]:
+    return lambda packed: packed.parts.put(PACKED, struct.pack("<IQ", 10, offset))
+
+
+def edit_tensor(name: str) -> Callable[[Packed], None]:
+    def change(packed: Packed) -> None:
+        data = bytearray(packed.parts.data)
+        data[packed.parts.place(name).offset + 2] ^= 1  # the first number's lowest bit, behind its block's scale
+        packed.parts.data = bytes(data)
+
+    return change
+
+
+def test_the_packed_matrices_are_used(blob: bytes, parts: Parts, from_tensors: np.ndarray, tmp_path: Path) -> None:
+    sound = vector(tmp_path / "sound.gguf", blob)
+    assert not np.array_equal(sound, from_tensors)
+    packed = Packed(parts)
+    packed.fill(0)
+    assert not vector(tmp_path / "zeros.gguf", packed.file()).any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        flip(0),  # another version
+        flip(8),  # of other tensors
+        flip(63),
+        begin_at(0),
+        begin_at(2**40),
+        begin_at(HUGE),
+        lambda packed: packed.parts.put(PACKED, struct.pack("<IQ", 10, packed.offset + 64)),
+        lambda packed: packed.parts.put(PACKED, struct.pack("<IQ", 10, len(packed.parts.data))),
+        lambda packed: packed.parts.put(PACKED, struct.pack("<IQ", 10, len(packed.parts.data) - 1)),
+    ],
+)
+def test_without_its_own_block_the_matrices_are_packed_from_the_tensors(
+    parts: Parts, from_tensors: np.ndarray, tmp_path: Path, change: Callable[[Packed], None]
+) -> None:
+    packed = Packed(parts)
+    packed.fill(0)
+    change(packed)
+    assert np.array_equal(vector(tmp_path / "other.gguf", packed.file()), from_tensors)
+
+
+@pytest.mark.parametrize("name", ["blk.0.attn_q.weight", "blk.1.ffn_down.weight", "dense_3.weight"])
+def test_a_block_of_other_tensors_is_not_used(
+    parts: Parts, blob: bytes, from_tensors: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    packed = Packed(parts)
+    edit_tensor(name)(packed)
+    edited = vector(tmp_path / "edited.gguf", parts.join())
+    parts.drop(PACKED)
+    assert np.array_equal(edited, vector(tmp_path / "plain.gguf", parts.join()))
+    assert not np.array_equal(edited, from_tensors)
+
+
+def test_a_block_of_exchanged_tensors_is_not_used(parts: Parts, tmp_path: Path) -> None:
+    one, other = parts.place("blk.0.ffn_gate.weight"), parts.place("blk.0.ffn_up.weight")
+    one.offset, other.offset = other.offset, one.offset
+    exchanged = vector(tmp_path / "exchanged.gguf", parts.join())
+    parts.drop(PACKED)
+    assert np.array_equal(exchanged, vector(tmp_path / "plain.gguf", parts.join()))
+
+
+def test_a_block_that_lies_askew_is_not_used(parts: Parts, from_tensors: np.ndarray, tmp_path: Path) -> None:
+    """A program that changes the metadata may move the data by 32 bytes, with all that lies in them."""
+    packed = Packed(parts)
+    begin = len(parts.join()) - len(parts.data)
+    parts.put("x", struct.pack("<I", STRING) + text(bytes(32)))
+    while (len(parts.join()) - len(parts.data) - begin) % 64 != 32:
+        parts.put("x", parts.get("x")[:4] + text(bytes(len(parts.get("x")))))
+    assert np.array_equal(vector(tmp_path / "askew.gguf", packed.file()), from_tensors)
+
+
+@pytest.mark.parametrize("kept", [64, 65, -1])
+def test_a_block_that_is_cut_off_is_refused(parts: Parts, tmp_path: Path, kept: int) -> None:
+    packed = Packed(parts)
+    parts.data = parts.data[: packed.offset] + bytes(packed.bytes[:kept])
+    with pytest.raises(WeightsError, match=r"short\.gguf: its packed matrices are cut off"):
+        vector(tmp_path / "short.gguf", parts.join())
+    vector(tmp_path / "short.gguf", parts.join(), "f32")
+
+
+def test_a_place_of_the_block_that_is_no_number(parts: Parts, tmp_path: Path) -> None:
+    for value in (u32(1), array(10, 1, bytes(8)), struct.pack("<I", STRING) + text(b"x")):
+        parts.put(PACKED, value)
+        with pytest.raises(UnsupportedModel, match="packed_matrices` is of another type"):
+            vector(tmp_path / "type.gguf", parts.join())
+
+
+@pytest.mark.parametrize("value", [0x01, 0x7F, 0x80, 0xFF])
+def test_any_bytes_in_the_block_give_a_vector(parts: Parts, tmp_path: Path, value: int) -> None:
+    """Scales that are tiny, huge or NaN: wrong numbers, which the embedder reports when they are not finite."""
+    packed = Packed(parts)
+    packed.fill(value)
+    assert vector(tmp_path / "any.gguf", packed.file()).shape == (64,)
+
+
+def test_a_scale_that_is_no_number_is_reported(parts: Parts, tmp_path: Path) -> None:
+    packed = Packed(parts)
+    struct.pack_into("<f", packed.bytes, 64, float("nan"))
+    assert np.isnan(vector(tmp_path / "nan.gguf", packed.file())).all()

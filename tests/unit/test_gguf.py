@@ -4,6 +4,7 @@ import gc
 import hashlib
 import json
 import mmap
+import os
 import shutil
 import subprocess
 import sys
@@ -104,11 +105,14 @@ def test_the_published_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: 
         texts += [text, text.replace("▁", " ")]
     path = tmp_path / "published.gguf"
     write_gguf(checkpoint, path, source_sha256="")
-    assert private_bytes_of_opening(path) < 4 << 20  # the tables are 14 MB, and stay in the file
+    assert private_bytes_of(OPENING, path) < 4 << 20  # the tables are 14 MB, and stay in the file
+    assert private_bytes_of(LOADING, path) < 8 << 20  # the packed matrices are 114 MB
     ours = _core.Gguf.open(str(path)).tokenizer()
-    hide_tables(path)
+    hide(path, "gemlet.tokenizer_tables")
     derived = _core.Gguf.open(str(path)).tokenizer()
-    assert private_bytes_of_opening(path) > 4 << 20
+    assert private_bytes_of(OPENING, path) > 4 << 20
+    hide(path, "gemlet.packed_matrices")
+    assert private_bytes_of(LOADING, path) > 100 << 20
     for parse_control in (False, True):
         expected = theirs.encode(texts, parse_control)
         for tokenizer in (ours, derived):
@@ -117,25 +121,28 @@ def test_the_published_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: 
     assert _core.token_arrays(ours) == _core.token_arrays(derived) == _core.token_arrays(theirs)
 
 
-def hide_tables(path: Path) -> None:
-    """Leave the file as a converter that knows of no tables writes it."""
-    key = b"gemlet.tokenizer_tables"
+def hide(path: Path, key: str) -> None:
+    """Leave the file as a converter that does not know the key writes it."""
     with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-        at = content.find(key)
-        content[at : at + len(key)] = key[::-1]
+        at = content.find(key.encode())
+        content[at : at + len(key)] = key[::-1].encode()
 
 
-def private_bytes_of_opening(path: Path) -> int:
-    """Memory that no other process shares, which a fresh process takes to open the file and cut a text."""
+OPENING = 'tokenizer = _core.Gguf.open(path).tokenizer(); tokenizer.encode(["a text"], False)'
+LOADING = 'model = _core.Model(_core.Gguf.open(path).config(), [(path, "")], "int8", 1)'
+
+
+def private_bytes_of(doing: str, path: Path) -> int:
+    """Memory that no other process shares, which a fresh process takes to do something with the file."""
     script = f"""
 import re
 from pathlib import Path
 from gemlet import _core
 def private():
     return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+path = {str(path)!r}
 before = private()
-tokenizer = _core.Gguf.open({str(path)!r}).tokenizer()
-tokenizer.encode(["a text"], False)
+{doing}
 print(private() - before)
 """
     return int(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
@@ -166,7 +173,7 @@ def test_without_tables_the_ids_are_the_same(written: dict[str, Path], tmp_path:
     for dtype in ("q8_0", "f32"):
         expected = _core.Gguf.open(str(written[dtype])).tokenizer().encode(TEXTS, parse_control)
         path = Path(shutil.copy(written[dtype], tmp_path))
-        hide_tables(path)
+        hide(path, "gemlet.tokenizer_tables")
         for mine, other in zip(
             _core.Gguf.open(str(path)).tokenizer().encode(TEXTS, parse_control), expected, strict=True
         ):
@@ -309,3 +316,96 @@ def test_the_tables_of_a_version_never_change(tiny_checkpoint: Path) -> None:
     tables = _core.token_arrays(_core.Tokenizer.from_json(str(tiny_checkpoint / "tokenizer.json")))[4]
     assert tables.startswith(b"tktable1")
     assert hashlib.sha256(tables).hexdigest() == "a7e731754f3ae87be2e3ca88ef7f59246b4318f4f96c777c1bfd6b3372f9add5"
+
+
+IDS, CU_SEQLENS = np.arange(3, 63, dtype=np.int32), np.array([0, 11, 60], np.int32)
+
+
+def embed(source: Path, storage: str = "int8", isa: str = "") -> np.ndarray:
+    settings = read_checkpoint(source)
+    return _core.Model(settings.config, settings.weights, storage, 2, isa).embed(IDS, CU_SEQLENS)
+
+
+@pytest.fixture(scope="module")
+def twins(
+    tiny_checkpoint: Path, written: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """A checkpoint and its Q8_0 file. The embedding table, which is never packed, has the same numbers in both."""
+    from tiny_model import write_safetensors
+
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path_factory.mktemp("twins") / "tiny"))
+    body = _core.open_safetensors(str(folder / "model.safetensors"))
+    tensors = {name: as_f32(body, name) for name in body.tensors}
+    table = next(name for name in tensors if "embed_tokens" in name)
+    tensors[table] = as_f32(_core.Gguf.open(str(written["q8_0"])), "embed_tokens.weight")
+    write_safetensors(folder / "model.safetensors", tensors, "F32")
+    write_gguf(folder, folder / "tiny.gguf")
+    return folder, folder / "tiny.gguf"
+
+
+def test_packed_matrices_are_the_checkpoints_own(twins: tuple[Path, Path], isa: str, tmp_path: Path) -> None:
+    """To the bit what the engine packs from the checkpoint, and not what it packs from the file's own tensors."""
+    folder, path = twins
+    expected = embed(folder, isa=isa)
+    assert np.array_equal(embed(path, isa=isa), expected)
+    copy = Path(shutil.copy(path, tmp_path))
+    hide(copy, "gemlet.packed_matrices")
+    assert not np.array_equal(embed(copy, isa=isa), expected)
+    exact = embed(folder, "f32")
+    assert np.linalg.norm(embed(copy) - exact) > np.linalg.norm(expected - exact)
+
+
+def test_packed_matrices_serve_int8_alone(written: dict[str, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copy(written["q8_0"], tmp_path))
+    hide(copy, "gemlet.packed_matrices")
+    for storage in ("f32", "bf16"):
+        assert np.array_equal(embed(copy, storage), embed(written["q8_0"], storage))
+    for dtype in ("f32", "bf16"):
+        assert "gemlet.packed_matrices" not in _core.Gguf.open(str(written[dtype])).metadata
+
+
+def test_the_packed_matrices_of_a_version_never_change(tmp_path: Path) -> None:
+    """As for the tables: where this or the next one fails, kFormat in packed.cpp must change too."""
+    numbers = (np.arange(64 * 160, dtype=np.float32) * 37 % 251 - 125) / 64
+    file = one_tensor(tmp_path, numbers.reshape(64, 160))
+    digests = {dtype: hashlib.sha256(file.pack("w", dtype)).hexdigest()[:16] for dtype in ("int8", "bf16")}
+    assert digests == {"int8": "8ae569077ca63ca9", "bf16": "c85c56e8d70e2210"}
+
+
+def test_the_order_of_the_packed_matrices(tiny_checkpoint: Path, written: dict[str, Path]) -> None:
+    tensors = checkpoint_tensors(tiny_checkpoint)
+    parts = [("self_attn", part) for part in "qkvo"] + [("mlp", part) for part in ("gate", "up", "down")]
+    order = [f"layers.{layer}.{group}.{part}_proj.weight" for layer in range(2) for group, part in parts]
+    order += ["dense.0.linear.weight", "dense.1.linear.weight"]
+    block = b""
+    for name in order:
+        file, source = tensors.get(f"model.{name}") or tensors[name]
+        block += file.pack(source, "bf16" if name.startswith("dense") else "int8").tobytes()
+    head = _core.Gguf.open(str(written["q8_0"])).packed_head()
+    assert head.startswith(b"packing1")
+    content = written["q8_0"].read_bytes()
+    begin = content.index(head)
+    assert begin % 64 == 0
+    assert content[begin : begin + 64 + len(block)] == head + block
+
+
+def test_every_instruction_set_writes_the_same_file(
+    tiny_checkpoint: Path, written: dict[str, Path], isa: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    script = "import sys, pathlib, gemlet.gguf; gemlet.gguf.write_gguf(*map(pathlib.Path, sys.argv[1:]))"
+    command = [sys.executable, "-c", script, str(tiny_checkpoint), str(path)]
+    subprocess.run(command, check=True, env=os.environ | {"GEMLET_ISA": isa})
+    assert path.read_bytes() == written["q8_0"].read_bytes()
+
+
+def test_a_matrix_that_the_kernels_do_not_run_is_not_packed(tmp_path: Path) -> None:
+    for shape in ((64, 48), (48, 64), (32, 4128)):
+        with pytest.raises(UnsupportedModel, match="`w` is no matrix that the kernels run"):
+            one_tensor(tmp_path, np.ones(shape, np.float32)).pack("w", "int8")
+    with pytest.raises(UnsupportedModel, match="no matrix"):
+        one_tensor(tmp_path, np.ones(64, np.float32)).packed_size("w", "int8")
+    with pytest.raises(InputError, match="not as `f32`"):
+        one_tensor(tmp_path, np.ones((32, 32), np.float32)).pack("w", "f32")
+    with pytest.raises(WeightsError, match="no tensor `x`"):
+        one_tensor(tmp_path, np.ones((32, 32), np.float32)).pack("x", "int8")
