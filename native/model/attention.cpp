@@ -150,7 +150,7 @@ void attention(const Pass& pass, const Layer& layer) {
     mix(pass, layer);
   }
   Timed timed(pass.watch, kLinears);
-  apply(pass, layer.o_proj, work.input.data(), pass.tokens, work.output.data(), c.hidden_size);
+  apply(pass, layer.o_proj, work.input.data(), pass.tokens, work.output(), c.hidden_size);
 }
 
 }  // namespace gemlet

@@ -27,7 +27,7 @@ void mlp(const Pass& pass, const Layer& layer) {
       });
     }
     Timed timed(pass.watch, kLinears);
-    apply(pass, layer.down_proj, work.middle.data(), rows, work.output.data() + begin * c.hidden_size, c.hidden_size);
+    apply(pass, layer.down_proj, work.middle.data(), rows, work.output() + begin * c.hidden_size, c.hidden_size);
   }
 }
 

@@ -10,12 +10,12 @@ void pool_and_project(const Pass& pass, float* out) {
   const Config& c = pass.config;
   Workspace& work = pass.work;
   const size_t rows = work.sequences.size();
-  final_norm(pass, work.output.data());
+  final_norm(pass, work.output());
 
   Buffer<float> x(rows * c.hidden_size);
   pass.pool.parallel_for(rows, [&](size_t s, size_t) {
     const TokenRange span = work.sequences[s];
-    pass.kernels.mean_rows(work.output.data() + span.begin * c.hidden_size, span.size(), c.hidden_size,
+    pass.kernels.mean_rows(work.output() + span.begin * c.hidden_size, span.size(), c.hidden_size,
                            x.data() + s * c.hidden_size);
   });
 

@@ -23,7 +23,7 @@ void open_row(const Pass& pass, const Buffer<float>& norm, const Linear& next, s
 
 void close_row(const Pass& pass, const Buffer<float>& post_norm, size_t row) {
   const size_t n = pass.config.hidden_size;
-  pass.kernels.add_rms_norm(pass.work.output.data() + row * n, post_norm.data(), pass.config.rms_norm_eps, n,
+  pass.kernels.add_rms_norm(pass.work.output() + row * n, post_norm.data(), pass.config.rms_norm_eps, n,
                             pass.work.hidden.data() + row * n);
 }
 
@@ -47,8 +47,7 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   const size_t tokens = sequences.back().end;
   hidden.reserve(tokens * c.hidden_size);
   input.reserve(tokens * std::max(layer.qkv_proj.row_bytes(), layer.o_proj.row_bytes()));
-  output.reserve(tokens * c.hidden_size);
-  qkv.reserve(tokens * c.qkv_width());
+  qkv.reserve(tokens * std::max(c.qkv_width(), c.hidden_size));
   gate_up.reserve(std::min(tokens, kSlice) * 2 * c.intermediate_size);
   middle.reserve(std::min(tokens, kSlice) * layer.down_proj.row_bytes());
   keys.reserve(padded / kPanel * scores.panel_bytes(c.head_dim) * c.num_key_value_heads);

@@ -9,7 +9,7 @@
 namespace gemlet {
 
 // Tokens that the MLP takes together; bounds the memory of its wide rows.
-constexpr size_t kSlice = 512;
+constexpr size_t kSlice = 256;
 
 struct TokenRange {
   size_t begin, end;  // tokens of the batch
@@ -39,11 +39,13 @@ struct Workspace {
   std::vector<Scratch> scratch;  // one for each thread
   Buffer<float> hidden;          // [tokens, hidden]          the residual stream
   Buffer<uint8_t> input;         // [tokens] prepared rows    of the linear that comes next
-  Buffer<float> output;          // [tokens, hidden]          of a sublayer
   Buffer<float> qkv;             // [tokens, qkv_width]
   Buffer<float> gate_up;         // [tokens of a slice, 2 * intermediate]
   Buffer<uint8_t> middle;        // [tokens of a slice] prepared rows    of the down projection
   Buffer<uint8_t> keys, values;  // packed, per sequence and key/value head
+
+  // [tokens, hidden], of a sublayer; lies where q, k and v were, which nobody needs any more.
+  float* output() { return qkv.data(); }
 
   // Sizes everything for the sequences. Throws std::bad_alloc.
   void prepare(const Config& config, const Weights& weights, size_t threads);
