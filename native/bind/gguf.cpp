@@ -90,9 +90,15 @@ bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
   return fits;
 }
 
-const Gemm& to_gemm(const std::string& type) {
-  if (type == "int8") return default_kernels().int8;
-  if (type == "bf16") return default_kernels().bf16;
+// How a file holds a matrix packed.
+struct Packing {
+  const Gemm& gemm;
+  size_t max_width;
+};
+
+Packing to_packing(const std::string& type) {
+  if (type == "int8") return {default_kernels().int8, kMaxInt8Width};
+  if (type == "bf16") return {default_kernels().bf16, kMaxWidth};
   throw Error(Code::kInput, "files hold matrices packed as int8 or bf16, not as `" + type + "`");
 }
 
@@ -139,13 +145,20 @@ struct WeightFile {
   Array<uint8_t> pack(const std::string& name, const std::string& type) const {
     auto out = new_array<uint8_t>({packed_size(name, type)});
     const nb::gil_scoped_release released;
-    pack_matrix(packable(name), to_gemm(type), out.data());
+    pack_matrix(find(name), to_packing(type).gemm, out.data());
     return out;
   }
 
   size_t packed_size(const std::string& name, const std::string& type) const {
-    const Tensor& tensor = packable(name);
-    return packed_bytes(tensor.shape[0], tensor.shape[1], to_gemm(type));
+    const Tensor& tensor = find(name);
+    const auto [gemm, max_width] = to_packing(type);
+    if (tensor.shape.size() != 2 || tensor.shape[0] % kWidthUnit || tensor.shape[1] % kWidthUnit ||
+        tensor.shape[1] > max_width) {
+      throw Error(Code::kUnsupported, file.path() + ": tensor `" + name +
+                                          "` is no matrix that the kernels run: " + "multiples of " +
+                                          std::to_string(kWidthUnit) + ", rows of up to " + std::to_string(max_width));
+    }
+    return packed_bytes(tensor.shape[0], tensor.shape[1], gemm);
   }
 
  private:
@@ -153,17 +166,6 @@ struct WeightFile {
     const auto found = tensors.find(name);
     if (found == tensors.end()) throw Error(Code::kWeights, file.path() + ": it has no tensor `" + name + "`");
     return found->second;
-  }
-
-  const Tensor& packable(const std::string& name) const {
-    const Tensor& tensor = find(name);
-    if (tensor.shape.size() != 2 || tensor.shape[0] % kWidthUnit || tensor.shape[1] % kWidthUnit ||
-        tensor.shape[1] > kMaxWidth) {
-      throw Error(Code::kUnsupported, file.path() + ": tensor `" + name +
-                                          "` is no matrix that the kernels run: " + "multiples of " +
-                                          std::to_string(kWidthUnit) + ", rows of up to " + std::to_string(kMaxWidth));
-    }
-    return tensor;
   }
 };
 

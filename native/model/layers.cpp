@@ -89,19 +89,21 @@ class Packer {
   std::vector<Job> jobs_;
 };
 
-void check_widths(const Config& c) {
-  const auto check = [](const char* field, size_t value) {
-    if (value == 0 || value % kWidthUnit || value > kMaxWidth) {
+void check_widths(const Config& c, Storage storage) {
+  const auto check = [](const char* field, size_t value, size_t most) {
+    if (value == 0 || value % kWidthUnit || value > most) {
       throw Error(Code::kUnsupported, std::string(field) + " is " + std::to_string(value) +
                                           "; the kernels run multiples of " + std::to_string(kWidthUnit) + " up to " +
-                                          std::to_string(kMaxWidth));
+                                          std::to_string(most));
     }
   };
-  check("hidden_size", c.hidden_size);
-  check("intermediate_size", c.intermediate_size);
-  check("head_dim", c.head_dim);
-  check("num_attention_heads * head_dim", c.q_width());
-  for (size_t width : c.dense) check("a dense layer's width", width);
+  const bool int8 = storage == Storage::kInt8;
+  const size_t most = int8 ? kMaxInt8Width : kMaxWidth;
+  check("hidden_size", c.hidden_size, most);
+  check("intermediate_size", c.intermediate_size, most);
+  check("head_dim", c.head_dim, int8 ? kMaxInt8FineWidth : kMaxWidth);
+  check("num_attention_heads * head_dim", c.q_width(), most);
+  for (size_t width : c.dense) check("a dense layer's width", width, kMaxWidth);
   if (!c.num_attention_heads || !c.num_key_value_heads || c.num_attention_heads % c.num_key_value_heads) {
     throw Error(Code::kUnsupported, "num_attention_heads is no multiple of num_key_value_heads");
   }
@@ -154,7 +156,7 @@ void Rope::require(size_t count) const {
 }
 
 Weights pack_weights(const Config& c, const Source& source, Storage storage, const Kernels& kernels, ThreadPool& pool) {
-  check_widths(c);
+  check_widths(c, storage);
   const Gemm& body = storage == Storage::kF32 ? kernels.f32 : storage == Storage::kBF16 ? kernels.bf16 : kernels.int8;
   const Gemm& rest = storage == Storage::kF32 ? kernels.f32 : kernels.bf16;
   Packer packer(source);

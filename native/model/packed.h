@@ -22,7 +22,7 @@ PackedHead packed_head(const std::map<std::string, Tensor>& tensors);
 // The matrices in source.block; empty when there is no block, or it belongs to other tensors or another version.
 Bytes packed_matrices(const Source& source);
 
-// Bytes of one matrix [n, k] when it is packed. n, k: multiples of kWidthUnit; k is kMaxWidth at most.
+// Bytes of one matrix [n, k] when it is packed. n, k: multiples of kWidthUnit, k no wider than the type runs.
 size_t packed_bytes(size_t n, size_t k, const Gemm& gemm);
 void pack_matrix(const Tensor& matrix, const Gemm& gemm, uint8_t* packed);
 

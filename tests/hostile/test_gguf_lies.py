@@ -596,7 +596,7 @@ def begin_at(offset: int) -> Callable[[Packed], None]:
 def edit_tensor(name: str) -> Callable[[Packed], None]:
     def change(packed: Packed) -> None:
         data = bytearray(packed.parts.data)
-        data[packed.parts.place(name).offset + 2] ^= 1  # the first number's lowest bit, behind its block's scale
+        data[packed.parts.place(name).offset + 2] ^= 0x80  # the first number, behind its block's scale
         packed.parts.data = bytes(data)
 
     return change

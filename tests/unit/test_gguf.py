@@ -351,8 +351,6 @@ def test_packed_matrices_are_the_checkpoints_own(twins: tuple[Path, Path], isa: 
     copy = Path(shutil.copy(path, tmp_path))
     hide(copy, "gemlet.packed_matrices")
     assert not np.array_equal(embed(copy, isa=isa), expected)
-    exact = embed(folder, "f32")
-    assert np.linalg.norm(embed(copy) - exact) > np.linalg.norm(expected - exact)
 
 
 def test_packed_matrices_serve_int8_alone(written: dict[str, Path], tmp_path: Path) -> None:
@@ -400,9 +398,12 @@ def test_every_instruction_set_writes_the_same_file(
 
 
 def test_a_matrix_that_the_kernels_do_not_run_is_not_packed(tmp_path: Path) -> None:
-    for shape in ((64, 48), (48, 64), (32, 4128)):
+    for shape in ((64, 48), (48, 64), (32, 1184)):
         with pytest.raises(UnsupportedModel, match="`w` is no matrix that the kernels run"):
             one_tensor(tmp_path, np.ones(shape, np.float32)).pack("w", "int8")
+    assert one_tensor(tmp_path, np.ones((32, 1184), np.float32)).packed_size("w", "bf16") == 2 * 32 * 1184
+    with pytest.raises(UnsupportedModel, match="rows of up to 4096"):
+        one_tensor(tmp_path, np.ones((32, 4128), np.float32)).pack("w", "bf16")
     with pytest.raises(UnsupportedModel, match="no matrix"):
         one_tensor(tmp_path, np.ones(64, np.float32)).packed_size("w", "int8")
     with pytest.raises(InputError, match="not as `f32`"):

@@ -51,5 +51,8 @@ def test_wrong_arguments(tiny_checkpoint: Path) -> None:
         _core.Model(settings.config, settings.weights, "f32", 1, "z80")
     with pytest.raises(UnsupportedModel, match="hidden_size is 40"):
         _core.Model(settings.config | {"hidden_size": 40}, settings.weights, "f32", 1)
+    for name, value in (("hidden_size", 1184), ("intermediate_size", 1184), ("head_dim", 288)):
+        with pytest.raises(UnsupportedModel, match=f"{name} is {value}.* up to (1152|256)"):
+            _core.Model(settings.config | {name: value}, settings.weights, "int8", 1)
     with pytest.raises(UnsupportedModel, match="no `head_dim`"):
         _core.Model({k: v for k, v in settings.config.items() if k != "head_dim"}, settings.weights, "f32", 1)
