@@ -22,6 +22,10 @@ class MappedFile {
 
   bool holds(Bytes part) const { return part.data >= bytes_.data && part.data < bytes_.data + bytes_.size; }
 
+  // A copy of `part` that leaves its pages outside of this process: a page that is touched in the mapping brings its
+  // neighbours along, some 64 KB for one row of a table. Throws Error(kWeights) when the file has become shorter.
+  void copy(Bytes part, uint8_t* out) const;
+
   // Tells the kernel that `part` will be read soon, so that many parts come from the disk at once.
   void expect_pages(Bytes part) const;
 
@@ -29,6 +33,7 @@ class MappedFile {
   void drop_pages(Bytes part) const;
 
  private:
+  int descriptor_ = -1;
   std::string path_;
   Bytes bytes_;
 };

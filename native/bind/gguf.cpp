@@ -134,6 +134,8 @@ struct WeightFile {
         at += count;
         to += count / elements_of(dtype) * bytes_of(dtype);
       }
+      const size_t unit = elements_of(tensor.dtype), bytes = bytes_of(tensor.dtype);
+      file.drop_pages({tensor.bytes.data + begin * row / unit * bytes, (end - begin) * row / unit * bytes});
     }
     if (!fits)
       throw Error(Code::kWeights, file.path() + ": tensor `" + name + "` holds a number that " + dtype_name +

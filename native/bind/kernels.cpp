@@ -120,6 +120,14 @@ Array<float> gemm_columns(const std::string& isa, const std::string& type, const
   return y;
 }
 
+// How many operations it did; lets other Python threads run.
+size_t spin_int8(const std::string& isa, size_t rounds) {
+  const Kernels& kernels = table(isa);
+  nb::gil_scoped_release nogil;
+  kernels.spin_int8(rounds, static_cast<int32_t>(rounds));
+  return rounds * kSpinOperations;
+}
+
 }  // namespace
 
 void bind_kernels(nb::module_& m) {
@@ -132,6 +140,7 @@ void bind_kernels(nb::module_& m) {
   k.def("mean_rows", mean_rows);
   k.def("gemm", gemm);
   k.def("gemm_columns", gemm_columns);
+  k.def("spin_int8", spin_int8);
 }
 
 }  // namespace gemlet

@@ -31,7 +31,8 @@ GEMLET_INLINE float rotate_group(const float* x, size_t n, float* rotated) {
 
 // To int8, nearest, ties to even: adding 1.5 * 2^23 leaves the integer in the lowest byte.
 GEMLET_INLINE GroupOfRow round_group(const float* rotated, size_t n, float largest, uint8_t* out) {
-  const V inverse = V::broadcast(largest > 0 ? 127.0f / largest : 0.0f), magic = V::broadcast(12582912.0f);
+  // A group of next to nothing becomes 0: its inverse would be infinite.
+  const V inverse = V::broadcast(largest < 0x1p-100f ? 0.0f : 127.0f / largest), magic = V::broadcast(12582912.0f);
   V total = V::zero();
   for (size_t j = 0; j < n; j += V::kLanes) {
     const V rounded = add(mul(V::load(rotated + j), inverse), magic);
@@ -146,6 +147,18 @@ constexpr Gemm kBF16 = {bf16_row_bytes,
                         bf16_pack,
                         bf16_pack_columns,
                         multiply<FloatTile<dot_bf16, 2, kBF16Rows>>};
+// 12 independent chains of dot_int8 on registers alone: what no product of bytes can outrun. For benchmarks.
+constexpr size_t kSpinChains = 12;
+static float spin_int8(size_t rounds, int32_t seed) {
+  const U w = U::broadcast(&seed), x = U::broadcast(&seed);
+  Registers<I, kSpinChains> acc;
+  acc.each([&](size_t, I& a) GEMLET_LAMBDA { a = I::broadcast(&seed); });
+  for (size_t i = 0; i < rounds; ++i) acc.each([&](size_t, I& a) GEMLET_LAMBDA { a = dot_int8(a, w, x); });
+  V total = V::zero();
+  acc.each([&](size_t, I& a) GEMLET_LAMBDA { total = add(total, to_float(a)); });
+  return sum(total);
+}
+
 using Int8 = Int8Product<kInt8Group, kMaxInt8Width>;
 using Int8Fine = Int8Product<kInt8FineGroup, kMaxInt8FineWidth>;
 constexpr Gemm kInt8 = {Int8::row_bytes, Int8::panel_bytes, Int8::prepare,       nullptr,
@@ -158,5 +171,5 @@ constexpr Gemm kInt8Fine = {
   extern const Kernels table;                                                                                 \
   const Kernels table {                                                                                       \
     name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, rms_norm, add_rms_norm, rope, gelu_tanh_mul, scale, \
-        mean_rows                                                                                             \
+        mean_rows, spin_int8                                                                                  \
   }

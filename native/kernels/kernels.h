@@ -52,6 +52,9 @@ struct Gemm {
                    size_t stride_panel, float* y, size_t ldy);
 };
 
+// Operations of one round of spin_int8: 12 chains of 16 lanes of 4 multiplications and additions.
+constexpr size_t kSpinOperations = 12 * 16 * 4 * 2;
+
 struct Kernels {
   const char* name;     // "avx2"
   int rank;             // higher is preferred
@@ -79,6 +82,9 @@ struct Kernels {
 
   // y = mean over rows of x: [rows, n], added up in row order.
   void (*mean_rows)(const float* x, size_t rows, size_t n, float* y);
+
+  // For benchmarks: kSpinOperations * rounds operations on bytes that nothing holds up; the result means nothing.
+  float (*spin_int8)(size_t rounds, int32_t seed);
 };
 
 const Kernels& default_kernels();                      // the best for this CPU, or the one that $GEMLET_ISA names

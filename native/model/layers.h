@@ -74,7 +74,7 @@ class Rope {
 };
 
 struct Weights {
-  Tensor embed_tokens;  // [vocab, hidden], read in place
+  Tensor embed_tokens;  // [vocab, hidden], its rows read one by one
   std::vector<Layer> layers;
   Buffer<float> norm;         // [hidden]
   std::vector<Linear> dense;  // [3072, hidden], [768, 3072]

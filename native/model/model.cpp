@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -49,15 +50,38 @@ std::vector<MappedFile> map_all(const std::vector<std::pair<std::string, std::st
   return files;
 }
 
-void embed_tokens(const Pass& pass, const int32_t* ids) {
-  Timed timed(pass.watch, kEmbedding);
+// hidden = the id's row of the table. Throws what MappedFile::copy() throws.
+void embed_token(const Pass& pass, const MappedFile& file, int32_t id, float* hidden) {
   const size_t n = pass.config.hidden_size;
-  const float scale = std::sqrt(static_cast<float>(n));  // Source: Gemma3TextScaledWordEmbedding
+  Tensor row = pass.weights.embed_tokens;
+  row.bytes.size = n / elements_of(row.dtype) * bytes_of(row.dtype);
+  row.bytes.data += static_cast<size_t>(id) * row.bytes.size;
+  std::array<uint8_t, kMaxWidth * sizeof(float)> copy;
+  file.copy(row.bytes, copy.data());
+  row.bytes.data = copy.data();
+  read_f32(row, 0, n, hidden);
+  // Source: Gemma3TextScaledWordEmbedding
+  pass.kernels.scale(hidden, std::sqrt(static_cast<float>(n)), n, hidden);
+}
+
+void embed_tokens(const Pass& pass, const MappedFile& file, const int32_t* ids) {
+  Timed timed(pass.watch, kEmbedding);
+  const auto embed = [&](size_t t) {
+    embed_token(pass, file, ids[t], pass.work.hidden.data() + t * pass.config.hidden_size);
+  };
+  std::atomic<size_t> failed{pass.tokens};
   pass.pool.parallel_for(pass.tokens, [&](size_t t, size_t) {
-    float* row = pass.work.hidden.data() + t * n;
-    read_f32(pass.weights.embed_tokens, static_cast<size_t>(ids[t]) * n, n, row);
-    pass.kernels.scale(row, scale, n, row);
+    try {
+      embed(t);
+    } catch (const Error&) {  // threads of the pool may not throw
+      failed = t;
+    }
   });
+  if (failed < pass.tokens) embed(failed);
+}
+
+const MappedFile& holder(const std::vector<MappedFile>& files, Bytes part) {
+  return *std::find_if(files.begin(), files.end(), [&](const MappedFile& file) { return file.holds(part); });
 }
 
 }  // namespace
@@ -114,7 +138,7 @@ void Model::check(const Batch& batch) const {
 }
 
 void Model::run_layers(const Pass& pass, const int32_t* input_ids, size_t layers) const {
-  embed_tokens(pass, input_ids);
+  embed_tokens(pass, holder(files_, weights_.embed_tokens.bytes), input_ids);
   if (layers > 0) norm_rows(pass, weights_.layers[0].input_layernorm, weights_.layers[0].qkv_proj);
   for (size_t i = 0; i < layers; ++i) {
     const Layer& layer = weights_.layers[i];

@@ -80,7 +80,7 @@ class Embedder:
         max_seq_length: int | None = None,
         truncation: Truncation = "right",
         control_tokens: ControlTokens = "literal",
-        token_budget: int = 2048,
+        token_budget: int = 512,
     ) -> None:
         """Load a checkpoint.
 
@@ -97,7 +97,8 @@ class Embedder:
                         the whole text in overlapping windows and averages them by their tokens
         control_tokens  "<eos>", "<bos>" and the like in a text: "literal" takes them as the characters they are, so
                         that no text can steer the model; "parse" as control tokens, as Hugging Face's tokenizer does
-        token_budget    tokens that run at once; bounds the memory a call takes
+        token_budget    tokens of several texts that run at once: more take more memory, and more than the processor's
+                        caches hold are slower
 
         Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument. Warns with CacheWarning
         where the 8-bit file cannot be written: the folder's weights are packed into 8 bits at every start instead.

@@ -16,7 +16,7 @@ from gemlet.checkpoint import checkpoint_files
 from gemlet.errors import CacheWarning, ModelError, UnsupportedModel, WeightsError, warn
 from gemlet.pretrained import Progress, cache_folder, exclusive, known_digest
 
-WRITER = 1
+WRITER = 2
 """Version of what write_gguf() writes: one more whenever the same checkpoint would make other bytes."""
 
 

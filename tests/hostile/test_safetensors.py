@@ -162,3 +162,12 @@ def test_what_the_formats_own_library_writes_is_read(folder: Path, tiny: Embedde
     path = folder / "model.safetensors"
     save_file({f"model.{name}": tensor for name, tensor in load_file(path).items()}, path, {"format": "np"})
     assert np.array_equal(Embedder(folder).encode("a text"), tiny.encode("a text"))
+
+
+def test_a_file_that_shrinks_under_a_running_engine_is_an_error(folder: Path) -> None:
+    embedder = Embedder(folder, quantization="f32", threads=2)
+    embedder.encode("a text")
+    with open(folder / "model.safetensors", "r+b") as file:
+        file.truncate(100)
+    with pytest.raises(WeightsError, match=r"model\.safetensors: it has become shorter since it was opened"):
+        embedder.encode("a text")

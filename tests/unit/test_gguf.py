@@ -137,6 +137,7 @@ def private_bytes_of(doing: str, path: Path) -> int:
     script = f"""
 import re
 from pathlib import Path
+import numpy  # which the first array would bring in
 from gemlet import _core
 def private():
     return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
