@@ -123,3 +123,7 @@ def test_a_matrix_packed_by_columns(isa: str, dtype: str, m: int) -> None:
     padded[:m] = columns
     got = kernels.gemm_columns(isa, dtype, x, columns)
     assert np.array_equal(got, kernels.gemm(isa, dtype, x, np.ascontiguousarray(padded.T)))
+
+
+def test_what_the_peak_is_measured_by_does_what_it_says(isa: str) -> None:
+    assert kernels.spin_int8(isa, 10) == 10 * 12 * 16 * 4 * 2  # chains, lanes, products, a multiplication and an addition

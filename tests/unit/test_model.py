@@ -1,5 +1,6 @@
 """The engine refuses what it cannot run, at the seam."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,13 @@ def test_wrong_arguments(tiny_checkpoint: Path) -> None:
             _core.Model(settings.config | {name: value}, settings.weights, "int8", 1)
     with pytest.raises(UnsupportedModel, match="no `head_dim`"):
         _core.Model({k: v for k, v in settings.config.items() if k != "head_dim"}, settings.weights, "f32", 1)
+
+
+def test_a_profile_accounts_for_the_call(model: _core.Model) -> None:
+    ids = np.full(600, 5, np.int32)
+    start = time.perf_counter()
+    stages = model.profile(ids, array(0, 600))
+    whole = time.perf_counter() - start
+    assert list(stages) == ["embedding", "rows", "linears", "keys and values", "scores", "head"]
+    assert all(seconds > 0 for seconds in stages.values())
+    assert sum(stages.values()) < whole
