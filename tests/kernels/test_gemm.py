@@ -126,4 +126,5 @@ def test_a_matrix_packed_by_columns(isa: str, dtype: str, m: int) -> None:
 
 
 def test_what_the_peak_is_measured_by_does_what_it_says(isa: str) -> None:
-    assert kernels.spin_int8(isa, 10) == 10 * 12 * 16 * 4 * 2  # chains, lanes, products, a multiplication and an addition
+    chains, lanes, products, operations = 12, 16, 4, 2
+    assert kernels.spin_int8(isa, 10) == 10 * chains * lanes * products * operations
