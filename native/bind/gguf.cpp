@@ -2,6 +2,7 @@
 #include "weights/gguf.h"
 
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -102,14 +103,16 @@ Packing to_packing(const std::string& type) {
   throw Error(Code::kInput, "files hold matrices packed as int8 or bf16, not as `" + type + "`");
 }
 
+using Factor = std::optional<Input<float, 1>>;
+
 // A file's tensors, and the file.
 struct WeightFile {
   MappedFile file;
   std::map<std::string, Tensor> tensors;
 
-  // Rows [begin, end) in another type, each number with `add` on top.
-  Array<uint8_t> read(const std::string& name, const std::string& dtype_name, size_t begin, size_t end,
-                      float add) const {
+  // Rows [begin, end) in another type, each number with `add` on top, and then multiplied.
+  Array<uint8_t> read(const std::string& name, const std::string& dtype_name, size_t begin, size_t end, float add,
+                      const Factor& rows, const Factor& columns) const {
     const Tensor& tensor = find(name);
     const DType dtype = to_dtype(dtype_name);
     if (tensor.shape.empty() || begin > end || end > tensor.shape[0]) throw Error(Code::kInput, "no such rows");
@@ -118,6 +121,7 @@ struct WeightFile {
       throw Error(Code::kUnsupported, file.path() + ": tensor `" + name + "` has rows of " +
                                           std::to_string(tensor.shape.back()) + ", no whole blocks of Q8_0");
     }
+    const Factors factors = to_factors(tensor, rows, columns);
     auto out = new_array<uint8_t>({(end - begin) * row / elements_of(dtype) * bytes_of(dtype)});
     bool fits = true;
     {
@@ -130,6 +134,7 @@ struct WeightFile {
         if (add != 0) {
           for (size_t i = 0; i < count; ++i) x[i] += add;
         }
+        factors.apply(at, count, row, x.data());
         fits &= encode(x.data(), count, dtype, to);
         at += count;
         to += count / elements_of(dtype) * bytes_of(dtype);
@@ -144,10 +149,12 @@ struct WeightFile {
   }
 
   // A matrix as the kernels want it, which is the same for each instruction set.
-  Array<uint8_t> pack(const std::string& name, const std::string& type) const {
+  Array<uint8_t> pack(const std::string& name, const std::string& type, const Factor& rows,
+                      const Factor& columns) const {
+    const Factors factors = to_factors(find(name), rows, columns);
     auto out = new_array<uint8_t>({packed_size(name, type)});
     const nb::gil_scoped_release released;
-    pack_matrix(find(name), to_packing(type).gemm, out.data());
+    pack_matrix(find(name), factors, to_packing(type).gemm, out.data());
     return out;
   }
 
@@ -164,6 +171,15 @@ struct WeightFile {
   }
 
  private:
+  // columns: of a matrix.
+  static Factors to_factors(const Tensor& tensor, const Factor& rows, const Factor& columns) {
+    if ((rows && (tensor.shape.empty() || rows->shape(0) != tensor.shape[0])) ||
+        (columns && (tensor.shape.size() != 2 || columns->shape(0) != tensor.shape[1]))) {
+      throw Error(Code::kInput, "one factor for each row and for each column");
+    }
+    return {rows ? rows->data() : nullptr, columns ? columns->data() : nullptr};
+  }
+
   const Tensor& find(const std::string& name) const {
     const auto found = tensors.find(name);
     if (found == tensors.end()) throw Error(Code::kWeights, file.path() + ": it has no tensor `" + name + "`");
@@ -282,12 +298,13 @@ void bind_gguf(nb::module_& m) {
       .def_prop_ro("path", [](const WeightFile& file) { return file.file.path(); })
       .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })
       .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
-           nb::arg("add") = 0.0f,
-           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top. "
-           "Raises WeightsError for a number that does not fit.")
-      .def("pack", &WeightFile::pack, nb::arg("name"), nb::arg("type"),
-           "Return a matrix packed for products in \"int8\" or \"bf16\". Raises UnsupportedModel for widths that "
-           "the kernels do not run.")
+           nb::arg("add") = 0.0f, nb::arg("rows") = nb::none(), nb::arg("columns") = nb::none(),
+           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top and "
+           "then multiplied by its row's and its column's factor. Raises WeightsError for a number that does not fit.")
+      .def("pack", &WeightFile::pack, nb::arg("name"), nb::arg("type"), nb::arg("rows") = nb::none(),
+           nb::arg("columns") = nb::none(),
+           "Return a matrix, multiplied as in `read`, packed for products in \"int8\" or \"bf16\". Raises "
+           "UnsupportedModel for widths that the kernels do not run.")
       .def("packed_size", &WeightFile::packed_size, nb::arg("name"), nb::arg("type"),
            "Return how many bytes `pack` returns.");
   m.def("open_safetensors", open_safetensors, nb::arg("path"), "Raises WeightsError, UnsupportedModel.");

@@ -93,6 +93,12 @@ nb::dict profile(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
   return stages;
 }
 
+std::vector<std::vector<double>> mean_squares(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
+  const Batch batch = to_batch(ids, cu_seqlens);
+  nb::gil_scoped_release nogil;
+  return model.mean_squares(batch);
+}
+
 Array<float> token_embeddings(const Model& model, const Ids& ids, const Ids& cu_seqlens) {
   const Batch batch = to_batch(ids, cu_seqlens);
   auto out = new_array<float>({ids.shape(0), model.config().hidden_size});
@@ -119,6 +125,9 @@ void bind_model(nb::module_& m) {
       .def_prop_ro("isa", [](const Model& model) { return std::string(model.kernels().name); })
       .def("embed", embed, nb::arg("input_ids"), nb::arg("cu_seqlens"))
       .def("profile", profile, nb::arg("input_ids"), nb::arg("cu_seqlens"))
+      .def("mean_squares", mean_squares, nb::arg("input_ids"), nb::arg("cu_seqlens"),
+           "Return for qkv, o, gate_up and down of each layer the mean over the tokens of the square of each input. "
+           "Raises InputError unless the storage is \"bf16\".")
       .def("token_embeddings", token_embeddings, nb::arg("input_ids"), nb::arg("cu_seqlens"))
       .def("hidden_states", hidden_states, nb::arg("input_ids"), nb::arg("cu_seqlens"), nb::arg("layers"));
 }

@@ -65,7 +65,7 @@ class Packer {
   void run(ThreadPool& pool) {
     pool.parallel_for(jobs_.size(), [&](size_t i, size_t) {
       const auto& [tensor, gemm, to] = jobs_[i];
-      pack_matrix(*tensor, *gemm, to);
+      pack_matrix(*tensor, {}, *gemm, to);
       source_.release(tensor->bytes);
     });
   }

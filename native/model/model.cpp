@@ -169,9 +169,27 @@ void Model::token_embeddings(const Batch& batch, float* out) const {
   check(batch);
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
-  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr};
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens()};
   run_layers(pass, batch.input_ids, config_.num_hidden_layers());
   final_norm(pass, out);
+}
+
+std::vector<std::vector<double>> Model::mean_squares(const Batch& batch) const {
+  check(batch);
+  if (batch.sequences == 0) throw Error(Code::kInput, "no sequence, no mean");
+  if (weights_.layers[0].qkv_proj.gemm != &kernels_.bf16) throw Error(Code::kInput, "mean squares are taken in bf16");
+  Lease work(*this, batch);
+  Squares squares;
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr, &squares};
+  run_layers(pass, batch.input_ids, config_.num_hidden_layers());
+  std::vector<std::vector<double>> means;
+  for (const Layer& layer : weights_.layers) {
+    for (const Linear* linear : {&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj}) {
+      means.push_back(std::move(squares[linear]));
+      for (double& value : means.back()) value /= static_cast<double>(batch.tokens());
+    }
+  }
+  return means;
 }
 
 void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {
@@ -179,7 +197,7 @@ void Model::hidden_states(const Batch& batch, size_t layers, float* out) const {
   if (layers > config_.num_hidden_layers()) throw Error(Code::kInput, "the model has fewer layers");
   if (batch.sequences == 0) return;
   Lease work(*this, batch);
-  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr};
+  const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens()};
   run_layers(pass, batch.input_ids, layers);
   std::memcpy(out, (*work).hidden.data(), batch.tokens() * config_.hidden_size * sizeof(float));
 }

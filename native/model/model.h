@@ -43,6 +43,10 @@ class Model {
   // out: [tokens, hidden_size], behind the final norm.
   void token_embeddings(const Batch& batch, float* out) const;
 
+  // For q/k/v, o, gate/up and down of each layer the mean over the tokens of the square of each input. Throws
+  // Error(kInput) unless the storage is kBF16, whose inputs have the same bits on every ISA.
+  std::vector<std::vector<double>> mean_squares(const Batch& batch) const;
+
   // out: [tokens, hidden_size], the residual stream behind the first `layers` layers; for tests, stage by stage.
   void hidden_states(const Batch& batch, size_t layers, float* out) const;
 

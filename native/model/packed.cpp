@@ -44,11 +44,12 @@ Bytes packed_matrices(const Source& source) {
 
 size_t packed_bytes(size_t n, size_t k, const Gemm& gemm) { return n / kPanel * gemm.panel_bytes(k); }
 
-void pack_matrix(const Tensor& matrix, const Gemm& gemm, uint8_t* packed) {
+void pack_matrix(const Tensor& matrix, const Factors& factors, const Gemm& gemm, uint8_t* packed) {
   const size_t panels = matrix.shape[0] / kPanel, k = matrix.shape[1], panel_bytes = gemm.panel_bytes(k);
   std::vector<float> rows(kPanel * k);
   for (size_t p = 0; p < panels; ++p) {
     read_f32(matrix, p * rows.size(), rows.size(), rows.data());
+    factors.apply(p * rows.size(), rows.size(), k, rows.data());
     gemm.pack(rows.data(), kPanel, k, k, packed + p * panel_bytes, panel_bytes);
   }
 }

@@ -24,6 +24,6 @@ Bytes packed_matrices(const Source& source);
 
 // Bytes of one matrix [n, k] when it is packed. n, k: multiples of kWidthUnit, k no wider than the type runs.
 size_t packed_bytes(size_t n, size_t k, const Gemm& gemm);
-void pack_matrix(const Tensor& matrix, const Gemm& gemm, uint8_t* packed);
+void pack_matrix(const Tensor& matrix, const Factors& factors, const Gemm& gemm, uint8_t* packed);
 
 }  // namespace gemlet

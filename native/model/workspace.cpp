@@ -27,6 +27,17 @@ void close_row(const Pass& pass, const Buffer<float>& post_norm, size_t row) {
                             pass.work.hidden.data() + row * n);
 }
 
+// squares += x^2, row by row; x: rows in bf16.
+void add_squares(const uint8_t* x, size_t rows, size_t stride, size_t k, std::vector<double>& squares) {
+  squares.resize(k);
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t j = 0; j < k; ++j) {
+      const double value = bf16_to_f32(load<uint16_t>(x + row * stride + j * sizeof(uint16_t)));
+      squares[j] += value * value;
+    }
+  }
+}
+
 }  // namespace
 
 void Workspace::prepare(const Config& c, const Weights& weights, size_t threads) {
@@ -68,6 +79,7 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
 // A task is a block of rows against a panel, or against several when the rows are few.
 void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
   const size_t panels = linear.panels(), stride = linear.row_bytes();
+  if (pass.squares) add_squares(x, rows, stride, linear.k, (*pass.squares)[&linear]);
   const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
   const size_t together = std::max<size_t>(1, kRowsWorthATask / rows);
   const size_t groups = std::min(panels, round_up((panels + together - 1) / together, pass.pool.threads()));

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <chrono>
+#include <map>
 #include <vector>
 
 #include "model/layers.h"
@@ -73,6 +74,9 @@ class Timed {
   const double start_;
 };
 
+// For each linear the sum over tokens of the square of each of its inputs: [k].
+using Squares = std::map<const Linear*, std::vector<double>>;
+
 // What every step sees.
 struct Pass {
   const Config& config;
@@ -81,7 +85,8 @@ struct Pass {
   ThreadPool& pool;
   Workspace& work;
   size_t tokens;
-  Stopwatch* watch;  // null: nobody asks
+  Stopwatch* watch = nullptr;  // null: nobody asks
+  Squares* squares = nullptr;  // null: nobody asks; else the linears are bf16
 };
 
 // y[rows, n] = x[rows, k] * W^T on all threads; x: prepared rows; ldy: distance between rows of y.

@@ -58,4 +58,16 @@ inline void read_f32(const Tensor& tensor, size_t first, size_t count, float* ou
   }
 }
 
+// What a matrix is multiplied by: element (i, j) by rows[i] * columns[j]; null: by 1.
+struct Factors {
+  const float* rows = nullptr;
+  const float* columns = nullptr;
+
+  // x: the elements [first, first + count) of a matrix of `width` columns.
+  void apply(size_t first, size_t count, size_t width, float* x) const {
+    for (size_t i = 0; rows && i < count; ++i) x[i] *= rows[(first + i) / width];
+    for (size_t i = 0; columns && i < count; ++i) x[i] *= columns[(first + i) % width];
+  }
+};
+
 }  // namespace gemlet

@@ -1,4 +1,4 @@
-"""A checkpoint's folder → one .gguf file.   (chapter 6: Checkpoint → the file that is mapped at run time)
+"""A checkpoint's folder → one .gguf file.   (chapter 7: Checkpoint → the file that is mapped at run time)
 
 The file is what llama.cpp's converter writes of EmbeddingGemma with its dense modules: the same keys, tensors and
 tokens. What that format has no key for stands under `gemlet.`. See docs/concepts/formats.md.
@@ -13,13 +13,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gemlet import _core
+from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 
@@ -70,6 +71,7 @@ class _Tensor:
     source: str
     shape: list[int]
     dtype: str
+    factors: Factors = UNCHANGED
 
     @property
     def row_bytes(self) -> int:
@@ -91,8 +93,21 @@ class _Tensor:
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
             end = min(begin + rows, self.shape[0])
-            yield partial(self.file.read, self.source, self.dtype, begin, end, add)
+            yield partial(
+                self.file.read,
+                self.source,
+                self.dtype,
+                begin,
+                end,
+                add,
+                rows=self.factors.rows,
+                columns=self.factors.columns,
+            )
         yield partial(bytes, self.padding)
+
+    def packing(self, dtype: str) -> Callable[[], Any]:
+        """What gives it as the kernels multiply it."""
+        return partial(self.file.pack, self.source, dtype, rows=self.factors.rows, columns=self.factors.columns)
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,11 @@ def write_gguf(
     head, places = _head_and_places(metadata | tokenizer, tensors, blocks)
     total = places[-1] + blocks[-1].size
     _require_space(path.parent, total)
+    if dtype == "q8_0":
+        if progress:
+            progress(0, total)
+        tensors = _balanced(tensors, balance(checkpoint, _threads()))
+        blocks[0] = _packed(tensors)
     _write(path, head, tensors, blocks, places, lambda done: progress(done, total) if progress else None)
 
 
@@ -167,6 +187,12 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
+
+
+def _balanced(tensors: list[_Tensor], factors: dict[str, Factors]) -> list[_Tensor]:
+    """The tensors of the same model in which each channel is as easy to round as it gets."""
+    names = [tensor.source.removeprefix("model.") for tensor in tensors]
+    return [replace(tensor, factors=factors.get(name, UNCHANGED)) for name, tensor in zip(names, tensors, strict=True)]
 
 
 def _metadata(checkpoint: Checkpoint, dtype: WeightType, name: str, source_sha256: str) -> dict[str, bytes]:
@@ -219,7 +245,7 @@ def _packed(tensors: list[_Tensor]) -> _Block:
     dense = [tensor for tensor in tensors if tensor.name.startswith("dense_")]
     matrices = [*((layer, "int8") for layer in layers), *((part, "bf16") for part in dense)]
     size = sum(matrix.file.packed_size(matrix.source, dtype) for matrix, dtype in matrices)
-    packing = [partial(matrix.file.pack, matrix.source, dtype) for matrix, dtype in matrices]
+    packing = [matrix.packing(dtype) for matrix, dtype in matrices]
     return _Block(PACKED, PACKED_HEAD + size, [partial(bytes, PACKED_HEAD), *packing])
 
 
@@ -352,9 +378,13 @@ def _write(
         os.close(folder)
 
 
+def _threads() -> int:
+    return min(os.cpu_count() or 1, _MOST_THREADS)
+
+
 def _ahead(calls: Iterator[Callable[[], Any]]) -> Iterator[Any]:
     """What the calls return, in their order; while one result is used, threads work on the next ones."""
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = _threads()
     executor = ThreadPoolExecutor(threads)
     try:
         waiting = deque(executor.submit(call) for call in islice(calls, 2 * threads))

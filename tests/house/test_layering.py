@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "gemlet"
 NATIVE = ROOT / "native"
 
 PYTHON_CHAPTERS = [
-    "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "gguf", "pretrained",
+    "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "gguf", "pretrained",
     "quantized", "embedder", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "bind"]

@@ -89,7 +89,7 @@ def test_the_default_stays_within_its_bounds(embedder):
     assert embedder.quantization == "q8_0"
     assert check_vectors(LITERAL, vectors, "q8_0") == []
     cosines, differences = compare(LITERAL, vectors)
-    assert cosines.mean() > 0.999  # measured 0.9994
+    assert cosines.mean() > 0.9995  # measured 0.9997
     assert differences.max() > 1e-3  # ... and 8 bits are in use: f32 would be 1e-6 away
 
 

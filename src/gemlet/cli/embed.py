@@ -1,4 +1,4 @@
-"""`gemlet embed`: texts from arguments, files or stdin → vectors on stdout or in a file.   (chapter 11)"""
+"""`gemlet embed`: texts from arguments, files or stdin → vectors on stdout or in a file.   (chapter 12)"""
 
 import sys
 from typing import Any

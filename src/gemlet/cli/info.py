@@ -1,4 +1,4 @@
-"""`gemlet info`: what model, kernels and cache are in use.   (chapter 11)"""
+"""`gemlet info`: what model, kernels and cache are in use.   (chapter 12)"""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""`gemlet quantize`: a checkpoint as one .gguf file.   (chapter 11)"""
+"""`gemlet quantize`: a checkpoint as one .gguf file.   (chapter 12)"""
 
 import json
 from collections import Counter

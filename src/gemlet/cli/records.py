@@ -1,4 +1,4 @@
-"""Arguments, lines, JSON lines and whole files → records.   (chapter 11)"""
+"""Arguments, lines, JSON lines and whole files → records.   (chapter 12)"""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`gemlet similarity`: how close in meaning texts are.   (chapter 11)"""
+"""`gemlet similarity`: how close in meaning texts are.   (chapter 12)"""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`gemlet tokenize`: texts as the model sees them.   (chapter 11)"""
+"""`gemlet tokenize`: texts as the model sees them.   (chapter 12)"""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 11)"""
+"""`gemlet verify`: this installation against golden vectors.   (chapter 12)"""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What huggingface_hub has put on this machine already; read without it, and without network.   (chapter 7)"""
+"""What huggingface_hub has put on this machine already; read without it, and without network.   (chapter 8)"""
 
 import json
 import os
