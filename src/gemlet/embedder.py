@@ -87,7 +87,7 @@ class Embedder:
         name_or_path    a published name (fetched once, then cached), a folder in the sentence-transformers layout, or a
                         .gguf file
         quantization    of the matrices: "q8_0" computes in 8 bits, from a file that the first use writes into gemlet's
-                        cache (some 4 s, once); "bf16" and "f32" run the folder's own weights, "f32" exactly; a .gguf
+                        cache (some 5 s, once); "bf16" and "f32" run the folder's own weights, "f32" exactly; a .gguf
                         file has its own; None: the file's, "q8_0" for a folder or a name
         truncate_dim    cut every vector to 512, 256 or 128 numbers (re-normalised); None keeps all 768
         threads         None: as many as this process may use

@@ -84,7 +84,7 @@ class QuantizedFile:
 def quantized(folder: Path, progress: Progress) -> Path | None:
     """The file in Q8_0 of the checkpoint in `folder`, written now unless there is one that is current.
 
-    progress  shows the writing: some 4 s for the published checkpoint
+    progress  shows the writing: some 5 s for the published checkpoint
 
     Returns None where the folder itself has to be packed at every start: when the cache has no room or cannot be
     written, of which it warns, and when a .gguf file cannot say what the checkpoint is. Raises WeightsError.
