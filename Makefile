@@ -55,7 +55,8 @@ fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanit
 	done
 
 # The engine itself on the tiny model: under the same sanitizers, then under the one that finds data races. (A forked
-# child is left out there: that sanitizer does not support threads in it.)
+# child is left out there: that sanitizer does not support threads in it.) A sanitizer reports to the process's own
+# stderr: --capture=sys leaves that to the terminal, where pytest's default would lose the report with the process.
 SANITIZED = tests/kernels tests/parity/test_tiny.py tests/invariance tests/unit/test_embedder.py \
 	tests/unit/test_model.py tests/unit/test_tokenizer.py tests/unit/test_gguf.py
 RACES = tests/invariance tests/unit/test_model.py
@@ -72,10 +73,11 @@ sanitize: $(VENV)/tools  ## kernels, model, tokenizer and readers under address,
 	$(BIN)/python -m pip install --quiet cmake nanobind
 	$(call sanitize,address$(comma)undefined)
 	PYTHONPATH=build/sanitized-address$(comma)undefined LD_PRELOAD="$(call runtime,asan) $(call runtime,ubsan)" \
-		ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest $(SANITIZED) -k "not real"
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(BIN)/python -m pytest --capture=sys $(SANITIZED) -k "not real"
 	$(call sanitize,thread)
 	PYTHONPATH=build/sanitized-thread LD_PRELOAD="$(call runtime,tsan)" \
-		$(BIN)/python -m pytest $(RACES) -k "not real and not fork and not instruction"
+		$(BIN)/python -m pytest --capture=sys $(RACES) -k "not real and not fork and not instruction"
 
 clean:
 	rm -rf $(VENV) build dist
