@@ -80,11 +80,15 @@ const Gemm& gemm_of(const std::string& isa, const std::string& type) {
   if (type == "bf16") return kernels.bf16;
   if (type == "int8") return kernels.int8;
   if (type == "int8_fine") return kernels.int8_fine;
+  if (type == "int8_values") return kernels.int8_values;
   throw Error(Code::kInput, "no matrix product has the type `" + type + "`");
 }
 
 size_t longest_row(const std::string& type) {
-  return type == "int8" ? kMaxInt8Width : type == "int8_fine" ? kMaxInt8FineWidth : kMaxWidth;
+  return type == "int8"          ? kMaxInt8Width
+         : type == "int8_fine"   ? kMaxInt8FineWidth
+         : type == "int8_values" ? kMaxInt8Values
+                                 : kMaxWidth;
 }
 
 Buffer<uint8_t> prepared_rows(const Gemm& gemm, const Matrix& x) {
@@ -99,6 +103,7 @@ Array<float> gemm(const std::string& isa, const std::string& type, const Matrix&
   const size_t rows = x.shape(0), k = x.shape(1), n = w.shape(0);
   expect(n % kPanel == 0 && w.shape(1) == k && k % 32 == 0 && k <= longest_row(type));
   const Gemm& gemm = gemm_of(isa, type);
+  expect(gemm.pack);
   const size_t panel = gemm.panel_bytes(k);
   Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);
   gemm.pack(w.data(), n, k, k, packed.data(), panel);
@@ -111,7 +116,7 @@ Array<float> gemm(const std::string& isa, const std::string& type, const Matrix&
 Array<float> gemm_columns(const std::string& isa, const std::string& type, const Matrix& x, const Matrix& columns) {
   const size_t rows = x.shape(0), k = x.shape(1), m = columns.shape(0), n = columns.shape(1);
   const Gemm& gemm = gemm_of(isa, type);
-  expect(gemm.pack_columns && n % kPanel == 0 && k % 32 == 0 && m <= k);
+  expect(gemm.pack_columns && n % kPanel == 0 && k % kKeyUnit == 0 && m <= k && k <= longest_row(type));
   const size_t panel = gemm.panel_bytes(k);
   Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);
   gemm.pack_columns(columns.data(), n, m, n, packed.data(), panel);

@@ -46,6 +46,7 @@ static V min(V a, V b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, 
 
 static V as_float(U u) { return {_mm256_castsi256_ps(u.lo), _mm256_castsi256_ps(u.hi)}; }
 static U bits_of(V v) { return {_mm256_castps_si256(v.lo), _mm256_castps_si256(v.hi)}; }
+static I add(I a, I b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 static V to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 
 static V zero_where_below(V x, float bound, V y) {

@@ -34,6 +34,7 @@ static V multiply_add(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; 
 static V max(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }  // b if either is NaN
 static V min(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
 
+static I add(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
 static V to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
 
 static V zero_where_below(V x, float bound, V y) {

@@ -29,19 +29,63 @@ GEMLET_INLINE float rotate_group(const float* x, size_t n, float* rotated) {
   return highest_magnitude(largest);
 }
 
-// To int8, nearest, ties to even: adding 1.5 * 2^23 leaves the integer in the lowest byte.
-GEMLET_INLINE GroupOfRow round_group(const float* rotated, size_t n, float largest, uint8_t* out) {
-  // A group of next to nothing becomes 0: its inverse would be infinite.
-  const V inverse = V::broadcast(largest < 0x1p-100f ? 0.0f : 127.0f / largest), magic = V::broadcast(12582912.0f);
+// Adding this leaves the nearest integer, ties to even, in the lowest byte.
+constexpr float kMagic = 0x1.8p23f;
+
+// The inverse of the largest of a group would be infinite below this: such a group becomes 0.
+constexpr float kNextToNothing = 0x1p-100f;
+
+// To kLevels steps up to the largest, less kShift: int8.
+template <int kLevels, int kShift>
+GEMLET_INLINE GroupOfRow round_group(const float* x, size_t n, float largest, uint8_t* out) {
+  const V inverse = V::broadcast(largest < kNextToNothing ? 0.0f : kLevels / largest);
+  const V zero = V::broadcast(kMagic), shifted = V::broadcast(kMagic - kShift);
   V total = V::zero();
   for (size_t j = 0; j < n; j += V::kLanes) {
-    const V rounded = add(mul(V::load(rotated + j), inverse), magic);
+    const V rounded = add(mul(V::load(x + j), inverse), shifted);
     store_lowest_bytes(rounded, out + j);
-    if constexpr (kUnsignedWeights) total = add(total, sub(rounded, magic));
+    if constexpr (kUnsignedWeights) total = add(total, sub(rounded, zero));
   }
-  const float whole = kUnsignedWeights ? sum(total) : 0;  // at most 128 * 127, or NaN
-  return {largest / 127.0f, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
+  const float whole = kUnsignedWeights ? sum(total) : 0;  // at most 128 * 128, or NaN
+  return {largest / kLevels, whole == whole ? -kWeightBias * static_cast<int32_t>(whole) : 0};
 }
+
+// Rows x at a distance of kRowBytes. In a panel lie for each group [32] f32 scales, if kStarts [32] int32 where the
+// sums start, then the steps.
+template <size_t kGroup, size_t kRowBytes, bool kStarts>
+struct Int8Tile {
+  static constexpr size_t kTileRows = kInt8Rows;
+  static constexpr size_t kScaleBytes = kPanel * sizeof(float), kHeadBytes = kScaleBytes * (kStarts ? 2 : 1);
+
+  template <size_t kRows>
+  static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
+    if constexpr (kStarts) k = round_up(k, kGroup);
+    const uint8_t* groups = x + k;
+    for (size_t r = 0; r < kRows; ++r)
+      for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(y + r * ldy + v * V::kLanes, 1);
+    for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
+      const size_t count = k - j < kGroup ? k - j : kGroup;
+      const auto group_of = [&](size_t i) GEMLET_LAMBDA {
+        return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * kRowBytes);
+      };
+      Registers<I, kRows * kTileVectors> acc;
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
+        a = I::broadcast(&group_of(i)->start);
+        if constexpr (kStarts) a = add(a, I::load(w + kScaleBytes + i % kTileVectors * kVectorBytes));
+      });
+      accumulate<dot_int8, kRows>(acc, x + j, kRowBytes, w + kHeadBytes, count / kUnitBytes, fetch);
+      V scales[kTileVectors];
+      for (size_t v = 0; v < kTileVectors; ++v)
+        scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
+        float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
+        const V part = mul(mul(to_float(a), V::broadcast(group_of(i)->scale)), scales[i % kTileVectors]);
+        (j == 0 ? part : add(V::load(to), part)).store(to);
+      });
+      w += kHeadBytes + count * kPanel;
+    }
+  }
+};
 
 template <size_t kGroup, size_t kMaxK>
 struct Int8Product {
@@ -51,9 +95,8 @@ struct Int8Product {
   static constexpr size_t kRowBytes = (kMaxK + kMaxK / kGroup * sizeof(GroupOfRow) + 63) / 64 * 64;
   static size_t row_bytes(size_t) { return kRowBytes; }
 
-  // For each group [32] f32 scales, then its steps.
-  static constexpr size_t kScaleBytes = kPanel * sizeof(float);
-  static size_t panel_bytes(size_t k) { return (k + kGroup - 1) / kGroup * kScaleBytes + k * kPanel; }
+  using Tile = Int8Tile<kGroup, kRowBytes, false>;
+  static size_t panel_bytes(size_t k) { return (k + kGroup - 1) / kGroup * Tile::kHeadBytes + k * kPanel; }
 
   // All groups are rotated before the first is rounded: rounding waits for the largest of its group, and the next group
   // fills that wait. The loops of a whole group have a constant length.
@@ -64,8 +107,9 @@ struct Int8Product {
     for (size_t g = 0; g < whole; ++g) largest[g] = rotate_group(x + g * kGroup, kGroup, rotated + g * kGroup);
     if (rest) largest[whole] = rotate_group(x + whole * kGroup, rest, rotated + whole * kGroup);
     for (size_t g = 0; g < whole; ++g)
-      groups[g] = round_group(rotated + g * kGroup, kGroup, largest[g], numbers + g * kGroup);
-    if (rest) groups[whole] = round_group(rotated + whole * kGroup, rest, largest[whole], numbers + whole * kGroup);
+      groups[g] = round_group<127, 0>(rotated + g * kGroup, kGroup, largest[g], numbers + g * kGroup);
+    if (rest)
+      groups[whole] = round_group<127, 0>(rotated + whole * kGroup, rest, largest[whole], numbers + whole * kGroup);
   }
 
   static void prepare(const float* x, size_t k, void* row) {
@@ -96,41 +140,12 @@ struct Int8Product {
       const size_t count = k - j < kGroup ? k - j : kGroup;
       const float scale = groups[j / kGroup].scale / kRotated;
       __builtin_memcpy(panel + at * sizeof scale, &scale, sizeof scale);
-      panel += kScaleBytes;
+      panel += Tile::kHeadBytes;
       for (size_t b = 0; b < count; b += kUnitBytes)
         __builtin_memcpy(panel + b * kPanel + at * kUnitBytes, numbers + j + b, kUnitBytes);
       panel += count * kPanel;
     }
   }
-
-  struct Tile {
-    static constexpr size_t kTileRows = kInt8Rows;
-
-    template <size_t kRows>
-    static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
-      const uint8_t* groups = x + k;
-      for (size_t r = 0; r < kRows; ++r)
-        for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(y + r * ldy + v * V::kLanes, 1);
-      for (size_t j = 0; j < k; j += kGroup, groups += sizeof(GroupOfRow)) {
-        const size_t count = k - j < kGroup ? k - j : kGroup;
-        const auto group_of = [&](size_t i) GEMLET_LAMBDA {
-          return reinterpret_cast<const GroupOfRow*>(groups + i / kTileVectors * kRowBytes);
-        };
-        Registers<I, kRows * kTileVectors> acc;
-        acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&group_of(i)->start); });
-        accumulate<dot_int8, kRows>(acc, x + j, kRowBytes, w + kScaleBytes, count / kUnitBytes, fetch);
-        V scales[kTileVectors];
-        for (size_t v = 0; v < kTileVectors; ++v)
-          scales[v] = V::load(reinterpret_cast<const float*>(w + v * kVectorBytes));
-        acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
-          float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
-          const V part = mul(mul(to_float(a), V::broadcast(group_of(i)->scale)), scales[i % kTileVectors]);
-          (j == 0 ? part : add(V::load(to), part)).store(to);
-        });
-        w += kScaleBytes + count * kPanel;
-      }
-    }
-  };
 };
 
 constexpr Gemm kF32 = {f32_row_bytes,
@@ -159,6 +174,64 @@ static float spin_int8(size_t rounds, int32_t seed) {
   return sum(total);
 }
 
+// x: what softmax gives, from 0 to 255, which travels as -128 to 127; the 128 * w that a sum then lacks is where it
+// starts, in the panel.
+struct Int8Values {
+  static constexpr size_t kGroup = kInt8ValuesGroup, kShift = 128;
+  static constexpr size_t kRowBytes = kMaxInt8Values + kMaxInt8Values / kGroup * sizeof(GroupOfRow);
+  static size_t row_bytes(size_t) { return kRowBytes; }
+
+  using Tile = Int8Tile<kGroup, kRowBytes, true>;
+  static constexpr size_t kGroupBytes = Tile::kHeadBytes + kGroup * kPanel;
+  static size_t panel_bytes(size_t k) { return round_up(k, kGroup) / kGroup * kGroupBytes; }
+
+  static void prepare(const float* x, size_t k, void* row) {
+    auto* numbers = static_cast<uint8_t*>(row);
+    auto* groups = reinterpret_cast<GroupOfRow*>(numbers + k);
+    for (size_t j = 0; j < k; j += kGroup) {
+      V largest = V::zero();
+      for (size_t i = 0; i < kGroup; i += V::kLanes) largest = max_magnitude(largest, V::load(x + j + i));
+      groups[j / kGroup] = round_group<255, kShift>(x + j, kGroup, highest_magnitude(largest), numbers + j);
+    }
+  }
+
+  static float prepare_softmax(float* scores, size_t begin, size_t end, size_t n, void* row) {
+    const float scale = softmax(scores, begin, end, n, [&](size_t i, V p) GEMLET_LAMBDA { p.store(scores + i); });
+    prepare(scores, n, row);
+    return scale;
+  }
+
+  static void pack_columns(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel) {
+    for (size_t j = 0; j < k; j += kGroup) {
+      for (size_t i = 0; i < n; i += V::kLanes) {
+        uint8_t* panel = static_cast<uint8_t*>(packed) + i / kPanel * stride_panel;
+        pack_group(w + j * ld + i, k - j < kGroup ? k - j : kGroup, ld, panel + j / kGroup * kGroupBytes, i % kPanel);
+      }
+    }
+  }
+
+  // w: [count, 16]; columns [at, at + 16) of the panel's group. What is behind row `count` is 0.
+  static void pack_group(const float* w, size_t count, size_t ld, uint8_t* group, size_t at) {
+    V largest = V::zero();
+    for (size_t j = 0; j < count; ++j) largest = max_magnitude(largest, V::load(w + j * ld));
+    const V inverse = zero_where_below(largest, kNextToNothing, div(V::broadcast(127.0f), largest));
+    uint8_t numbers[kGroup][V::kLanes];
+    __builtin_memset(numbers, kWeightBias, sizeof numbers);
+    for (size_t j = 0; j < count; ++j)
+      store_lowest_bytes(add(mul(V::load(w + j * ld), inverse), V::broadcast(kMagic + kWeightBias)), numbers[j]);
+
+    int32_t starts[V::kLanes] = {};
+    for (size_t j = 0; j < count; ++j)
+      for (size_t i = 0; i < V::kLanes; ++i) starts[i] += static_cast<int32_t>(kShift) * (numbers[j][i] - kWeightBias);
+    div(largest, V::broadcast(127.0f)).store(reinterpret_cast<float*>(group) + at);
+    __builtin_memcpy(group + Tile::kScaleBytes + at * sizeof *starts, starts, sizeof starts);
+    for (size_t j = 0; j < kGroup; ++j) {
+      uint8_t* step = group + Tile::kHeadBytes + j / kUnitBytes * kStepBytes + at * kUnitBytes + j % kUnitBytes;
+      for (size_t i = 0; i < V::kLanes; ++i) step[i * kUnitBytes] = numbers[j][i];
+    }
+  }
+};
+
 using Int8 = Int8Product<kInt8Group, kMaxInt8Width>;
 using Int8Fine = Int8Product<kInt8FineGroup, kMaxInt8FineWidth>;
 constexpr Gemm kInt8 = {Int8::row_bytes, Int8::panel_bytes, Int8::prepare,       nullptr,
@@ -166,10 +239,13 @@ constexpr Gemm kInt8 = {Int8::row_bytes, Int8::panel_bytes, Int8::prepare,      
 constexpr Gemm kInt8Fine = {
     Int8Fine::row_bytes,     Int8Fine::panel_bytes, Int8Fine::prepare, nullptr, Int8Fine::pack, nullptr,
     multiply<Int8Fine::Tile>};
+constexpr Gemm kInt8Values = {
+    Int8Values::row_bytes,    Int8Values::panel_bytes,   Int8Values::prepare, Int8Values::prepare_softmax, nullptr,
+    Int8Values::pack_columns, multiply<Int8Values::Tile>};
 
-#define GEMLET_TABLE(name, rank, supported)                                                                   \
-  extern const Kernels table;                                                                                 \
-  const Kernels table {                                                                                       \
-    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, rms_norm, add_rms_norm, rope, gelu_tanh_mul, scale, \
-        mean_rows, spin_int8                                                                                  \
+#define GEMLET_TABLE(name, rank, supported)                                                                         \
+  extern const Kernels table;                                                                                       \
+  const Kernels table {                                                                                             \
+    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, rms_norm, add_rms_norm, rope, gelu_tanh_mul, \
+        scale, mean_rows, spin_int8                                                                                 \
   }

@@ -18,6 +18,9 @@ constexpr size_t kMaxWidth = 4096;     // of a row of w
 // Of the int8 products: numbers of a row that share a scale, and the longest row.
 constexpr size_t kInt8Group = 128, kMaxInt8Width = 1152;
 constexpr size_t kInt8FineGroup = 64, kMaxInt8FineWidth = 256;
+constexpr size_t kInt8ValuesGroup = 64, kMaxInt8Values = 2048;
+// Keys and values begin and end at multiples of this.
+constexpr size_t kKeyUnit = kInt8ValuesGroup;
 // Packed bytes are stored as w + 128: the instructions that multiply bytes take one of the two unsigned.
 constexpr int32_t kWeightBias = 128;
 
@@ -39,11 +42,12 @@ struct Gemm {
   void (*prepare)(const float* x, size_t k, void* row);
 
   // row: e^(score - the largest) over scores[begin, end) and 0 elsewhere in [0, n), prepared; returns 1 / their sum.
-  // scores is scratch after. begin < end <= n, n % 32 == 0. There is none for int8.
+  // scores is scratch after. begin < end <= n, n % kKeyUnit == 0. There is none for int8 and int8_fine.
   float (*prepare_softmax)(float* scores, size_t begin, size_t end, size_t n, void* row);
 
   // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
-  // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0, and there is none for int8.
+  // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0. Of the int8 products,
+  // int8_values has only pack_columns and the others only pack.
   void (*pack)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
   void (*pack_columns)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
 
@@ -64,6 +68,9 @@ struct Kernels {
   Gemm bf16;       // both rounded to bf16, exact products, added up in f32; the same bits on every ISA
   Gemm int8;       // both rotated, then rounded to int8 with one scale for 128; exact sums of those; the same bits too
   Gemm int8_fine;  // with one scale for 64: of queries and keys
+  // Of softmax and values: nothing is rotated, x is not negative and rounded to 0..255 with one scale for 64 (k is a
+  // multiple of that), w to int8 with one for 64 as well. The same bits everywhere.
+  Gemm int8_values;
 
   // y = weight * x / sqrt(mean(x^2) + eps).  x, y, weight: [n]; weight is 1 + the checkpoint's. Source: Gemma3RMSNorm.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);

@@ -92,6 +92,10 @@ static V power_of_two(V n) {
   return v;
 }
 
+static I add(I a, I b) {
+  for (size_t i = 0; i < I::kLanes; ++i) a.lane[i] += b.lane[i];
+  return a;
+}
 static V to_float(I a) {
   V v;
   for (size_t i = 0; i < V::kLanes; ++i) v.lane[i] = static_cast<float>(a.lane[i]);

@@ -6,7 +6,7 @@
 namespace gemlet {
 namespace {
 
-constexpr size_t kKeysPerTask = kWidthUnit;
+constexpr size_t kKeysPerTask = kKeyUnit;
 
 // Where a query's keys lie: all of the sequence, or at most `window` away.
 TokenRange visible(const Config& c, const Layer& layer, size_t query, size_t size) {
@@ -91,9 +91,10 @@ void mix_values(const Pass& pass, const Layer& layer, const QueryTile& tile, siz
   const size_t size = pass.work.sequences[tile.sequence].size(), tile_rows = tile.end - tile.begin;
   const size_t rows = c.num_attention_heads / c.num_key_value_heads * tile_rows;
   const PackedHead head = packed_head(pass, tile.sequence, kv_head);
-  const size_t begin = visible(c, layer, tile.begin, size).begin / kPanel * kPanel;
+  const size_t begin = visible(c, layer, tile.begin, size).begin / kKeyUnit * kKeyUnit;
   const size_t end = visible(c, layer, tile.end - 1, size).end;
-  const size_t panels = (end - begin + kPanel - 1) / kPanel, width = panels * kPanel;
+  const size_t panels = (end - begin + kPanel - 1) / kPanel;
+  const size_t width = (end - begin + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
   const size_t key_panel = scoring.panel_bytes(c.head_dim), share = mixing.row_bytes(width);
 
   scoring.multiply(scratch.query.data(), rows, scoring.row_bytes(c.head_dim), head.keys + begin / kPanel * key_panel,

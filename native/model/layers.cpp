@@ -104,6 +104,10 @@ void check_widths(const Config& c, Storage storage) {
   check("head_dim", c.head_dim, int8 ? kMaxInt8FineWidth : kMaxWidth);
   check("num_attention_heads * head_dim", c.q_width(), most);
   for (size_t width : c.dense) check("a dense layer's width", width, kMaxWidth);
+  if (int8 && c.max_position_embeddings > kMaxInt8Values) {
+    throw Error(Code::kUnsupported, "max_position_embeddings is " + std::to_string(c.max_position_embeddings) +
+                                        "; the 8-bit kernels run up to " + std::to_string(kMaxInt8Values));
+  }
   if (!c.num_attention_heads || !c.num_key_value_heads || c.num_attention_heads % c.num_key_value_heads) {
     throw Error(Code::kUnsupported, "num_attention_heads is no multiple of num_key_value_heads");
   }
@@ -163,7 +167,7 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   Bytes mapped = storage == Storage::kInt8 ? packed_matrices(source) : Bytes{};
   Weights weights;
   weights.scores = storage == Storage::kInt8 ? &kernels.int8_fine : &rest;
-  weights.values = &rest;
+  weights.values = storage == Storage::kInt8 ? &kernels.int8_values : &rest;
   weights.embed_tokens = packer.find("embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (size_t i = 0; i < c.num_hidden_layers(); ++i)
     weights.layers.push_back(collect_layer(packer, c, i, body, mapped));

@@ -48,8 +48,8 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
     const size_t size = sequences[s].size(), count = (size + kQueryTile - 1) / kQueryTile;
     for (size_t t = 0; t < count; ++t) tiles.push_back({s, size * t / count, size * (t + 1) / count});
     key_start.push_back(padded);
-    padded += round_up(size, kWidthUnit);
-    longest = std::max(longest, round_up(size, kWidthUnit));
+    padded += round_up(size, kKeyUnit);
+    longest = std::max(longest, round_up(size, kKeyUnit));
   }
   key_start.push_back(padded);
 

@@ -35,7 +35,7 @@ struct Scratch {
 
 struct Workspace {
   std::vector<TokenRange> sequences;
-  std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kWidthUnit
+  std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kKeyUnit
   std::vector<QueryTile> tiles;
   std::vector<Scratch> scratch;  // one for each thread
   Buffer<float> hidden;          // [tokens, hidden]          the residual stream

@@ -125,6 +125,52 @@ def test_a_matrix_packed_by_columns(isa: str, dtype: str, m: int) -> None:
     assert np.array_equal(got, kernels.gemm(isa, dtype, x, np.ascontiguousarray(padded.T)))
 
 
+def values_product(x: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What int8_values promises, to the bit: groups of 64, x in steps of 1/255 and columns of 1/127 of the largest."""
+    y = None
+    columns = np.pad(columns, ((0, x.shape[1] - len(columns)), (0, 0)))
+    for begin in range(0, x.shape[1], 64):
+        a, b = x[:, begin : begin + 64], columns[begin : begin + 64]
+        top_a, top_b = a.max(axis=1, keepdims=True), np.abs(b).max(axis=0, keepdims=True)
+        steps_a = np.rint(a * np.divide(np.float32(255), top_a, out=np.zeros_like(top_a), where=top_a > 0))
+        steps_b = np.rint(b * np.divide(np.float32(127), top_b, out=np.zeros_like(top_b), where=top_b > 0))
+        exact = (steps_a.astype(np.int64) @ steps_b.astype(np.int64)).astype(np.float32)
+        part = exact * (top_a / np.float32(255)) * (top_b / np.float32(127))
+        y = part if y is None else y + part
+    return y
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("m", [1, 4, 63, 64, 65, 130, 640])
+def test_values_to_the_bit(isa: str, rows: int, m: int) -> None:
+    x, columns = matrices(rows, 96, m)[0], matrices(m, 1, 96)[0]
+    x = np.pad(np.abs(x), ((0, 0), (0, -m % 64)))
+    x[0, 0], x[-1, :64] = 1e6, 0
+    columns[0, 3], columns[:, 5] = -1e6, 0
+    assert np.array_equal(kernels.gemm_columns(isa, "int8_values", x, columns), values_product(x, columns))
+
+
+def test_the_largest_values_do_not_overflow(isa: str) -> None:
+    """Where an instruction adds pairs of products in 16 bits, and over the longest row."""
+    for sign in (1, -1):
+        x, columns = np.ones((3, 2048), np.float32), np.full((2048, 32), sign, np.float32)
+        x[1, 1:] = 0  # -128 times the largest
+        got = kernels.gemm_columns(isa, "int8_values", x, columns)
+        assert np.array_equal(got, values_product(x, columns))
+        assert np.abs(got[0] - sign * 2048).max() < 0.01
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_in_values_is_not_hidden(isa: str, value: float) -> None:
+    x, columns = np.abs(matrices(3, 32, 128)[0]), matrices(100, 1, 64)[0]
+    columns[70, 9] = value
+    got = kernels.gemm_columns(isa, "int8_values", x, columns)
+    assert not np.isfinite(got[:, 9]).any()
+    assert np.isfinite(np.delete(got, 9, axis=1)).all()
+    x[1, 30] = value
+    assert not np.isfinite(kernels.gemm_columns(isa, "int8_values", x, columns)[1]).any()
+
+
 def test_what_the_peak_is_measured_by_does_what_it_says(isa: str) -> None:
     chains, lanes, products, operations = 12, 16, 4, 2
     assert kernels.spin_int8(isa, 10) == 10 * chains * lanes * products * operations
