@@ -55,7 +55,7 @@ def test_wrong_arguments(tiny_checkpoint: Path) -> None:
     for name, value in (("hidden_size", 1184), ("intermediate_size", 1184), ("head_dim", 288)):
         with pytest.raises(UnsupportedModel, match=f"{name} is {value}.* up to (1152|256)"):
             _core.Model(settings.config | {name: value}, settings.weights, "int8", 1)
-    with pytest.raises(UnsupportedModel, match="max_position_embeddings is 4096; .* up to 2048"):
+    with pytest.raises(UnsupportedModel, match=r"max_position_embeddings is 4096; .* up to 2048"):
         _core.Model(settings.config | {"max_position_embeddings": 4096}, settings.weights, "int8", 1)
     with pytest.raises(UnsupportedModel, match="no `head_dim`"):
         _core.Model({k: v for k, v in settings.config.items() if k != "head_dim"}, settings.weights, "f32", 1)
