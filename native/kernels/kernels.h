@@ -42,7 +42,8 @@ struct Gemm {
   void (*prepare)(const float* x, size_t k, void* row);
 
   // row: e^(score - the largest) over scores[begin, end) and 0 elsewhere in [0, n), prepared; returns 1 / their sum.
-  // scores is scratch after. begin < end <= n, n % kKeyUnit == 0. There is none for int8 and int8_fine.
+  // scores is scratch after. begin < end <= n, n % 32 == 0, for int8_values n % 64 == 0. There is none for
+  // int8 and int8_fine.
   float (*prepare_softmax)(float* scores, size_t begin, size_t end, size_t n, void* row);
 
   // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
