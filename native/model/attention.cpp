@@ -128,8 +128,8 @@ void mix(const Pass& pass, const Layer& layer) {
                              pass.work.qkv.data() + (token + r) * c.qkv_width() + (g * shared + h) * c.head_dim);
     }
     for (size_t r = 0; r < rows; ++r)
-      layer.o_proj.gemm->prepare(pass.work.qkv.data() + (token + r) * c.qkv_width(), c.q_width(),
-                                 pass.work.input.data() + (token + r) * layer.o_proj.row_bytes());
+      layer.o_proj.prepare(pass.work.qkv.data() + (token + r) * c.qkv_width(),
+                           pass.work.input.data() + (token + r) * layer.o_proj.row_bytes());
   });
 }
 

@@ -1,6 +1,7 @@
 // layers.cpp - named tensors → the packed weights.   (chapter 5)
 #include "model/layers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -40,28 +41,26 @@ class Packer {
   }
 
   // The matrices `names`, each [n, k], end to end: the next ones of `mapped` where a file holds them packed.
-  // In bytes, matrices that are all Q4_0 stay as they are.
+  // In bytes, matrices that are Q4_0 stay so.
   Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& type, Bytes& mapped) {
-    Linear linear{&type, 0, k, nullptr, {}};
+    Linear linear{0, k, {}};
     std::vector<const Tensor*> tensors;
-    bool q4_0 = &type == &kernels_.int8;
     for (const auto& [name, n] : names) {
       tensors.push_back(&find(name + ".weight", {n, k}));
-      q4_0 &= tensors.back()->dtype == DType::kQ4_0;
-      linear.n += n;
+      const bool q4_0 = &type == &kernels_.int8 && tensors.back()->dtype == DType::kQ4_0;
+      linear.add(n, q4_0 ? kernels_.int4 : type);
     }
-    if (q4_0) linear.gemm = &kernels_.int4;
-    const size_t size = packed_bytes(linear.n, k, *linear.gemm);
-    if (mapped.data) {
-      linear.packed = take(mapped, size);
-      return linear;
-    }
-    linear.owned = Buffer<uint8_t>(size);
-    linear.packed = linear.owned.data();
-    uint8_t* to = linear.owned.data();
-    for (const Tensor* tensor : tensors) {
-      jobs_.push_back({tensor, linear.gemm, to});
-      to += packed_bytes(tensor->shape[0], k, *linear.gemm);
+    auto tensor = tensors.begin();
+    for (Part& part : linear.parts) {
+      const size_t size = packed_bytes(part.n, k, *part.gemm);
+      if (mapped.data) {
+        part.packed = take(mapped, size);
+        continue;
+      }
+      part.owned = Buffer<uint8_t>(size);
+      part.packed = part.owned.data();
+      for (size_t done = 0; done < part.n; done += (*tensor++)->shape[0])
+        jobs_.push_back({*tensor, part.gemm, part.owned.data() + packed_bytes(done, k, *part.gemm)});
     }
     return linear;
   }
@@ -144,6 +143,33 @@ Layer collect_layer(Packer& packer, const Config& c, size_t index, const Gemm& g
 }
 
 }  // namespace
+
+void Linear::add(size_t outputs, const Gemm& gemm) {
+  n += outputs;
+  if (!parts.empty() && parts.back().gemm == &gemm) {
+    parts.back().n += outputs;
+    return;
+  }
+  size_t offset = row_bytes();
+  for (const Part& part : parts)
+    if (part.gemm == &gemm) offset = part.row_offset;
+  parts.push_back({&gemm, outputs, offset, nullptr, {}});
+}
+
+size_t Linear::row_bytes() const {
+  size_t end = 0;
+  for (const Part& part : parts) end = std::max(end, part.row_offset + part.gemm->row_bytes(k));
+  return end;
+}
+
+void Linear::prepare(const float* x, uint8_t* row) const {
+  size_t done = 0;  // parts come in the order of their offsets, but for a type that is there already
+  for (const Part& part : parts) {
+    if (part.row_offset < done) continue;
+    part.gemm->prepare(x, k, row + part.row_offset);
+    done = part.row_offset + 1;
+  }
+}
 
 // The angles are rounded to float32 as the publisher's stack rounds them: at position 2,000 that is 1e-4 radians,
 // so exact angles would give other vectors.   Source: Gemma3RotaryEmbedding.

@@ -28,18 +28,27 @@ struct Source {
 
 enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices; in kInt8 those that are Q4_0 stay in 4 bits
 
+// Outputs of a Linear that lie side by side and have one type.
+struct Part {
+  const Gemm* gemm;
+  size_t n;                         // outputs
+  size_t row_offset;                // where a prepared row of x holds this type's form of it
+  const uint8_t* packed = nullptr;  // in `owned`, or in a mapped file
+  Buffer<uint8_t> owned;
+};
+
 // y = x * W^T with W packed for this CPU. Several matrices over the same input may share one Linear, outputs end to
 // end.
 struct Linear {
-  const Gemm* gemm = nullptr;
-  size_t n = 0, k = 0;              // outputs, inputs
-  const uint8_t* packed = nullptr;  // in `owned`, or in a mapped file
-  Buffer<uint8_t> owned;
+  size_t n = 0, k = 0;  // outputs, inputs
+  std::vector<Part> parts;
 
-  size_t panels() const { return n / kPanel; }
-  size_t panel_bytes() const { return gemm->panel_bytes(k); }
-  const uint8_t* panel(size_t p) const { return packed + p * panel_bytes(); }
-  size_t row_bytes() const { return gemm->row_bytes(k); }
+  // Adds n outputs, to the last part if that has their type.
+  void add(size_t outputs, const Gemm& gemm);
+
+  // Of a prepared row, which holds x once for each type.
+  size_t row_bytes() const;
+  void prepare(const float* x, uint8_t* row) const;
 };
 
 struct Layer {

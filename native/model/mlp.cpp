@@ -23,7 +23,7 @@ void mlp(const Pass& pass, const Layer& layer) {
         const float* gate = work.gate_up.data() + row * width;
         float* activated = work.scratch[slot].row.data();
         pass.kernels.gelu_tanh_mul(gate, gate + c.intermediate_size, c.intermediate_size, activated);
-        layer.down_proj.gemm->prepare(activated, c.intermediate_size, work.middle.data() + row * middle);
+        layer.down_proj.prepare(activated, work.middle.data() + row * middle);
       });
     }
     Timed timed(pass.watch, kLinears);

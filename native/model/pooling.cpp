@@ -22,7 +22,7 @@ void pool_and_project(const Pass& pass, float* out) {
   for (const Linear& dense : pass.weights.dense) {
     Buffer<uint8_t> prepared(rows * dense.row_bytes());
     for_rows(pass.pool, rows, [&](size_t row, size_t) {
-      dense.gemm->prepare(x.data() + row * dense.k, dense.k, prepared.data() + row * dense.row_bytes());
+      dense.prepare(x.data() + row * dense.k, prepared.data() + row * dense.row_bytes());
     });
     x = Buffer<float>(rows * dense.n);
     apply(pass, dense, prepared.data(), rows, x.data(), dense.n);

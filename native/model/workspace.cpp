@@ -18,13 +18,29 @@ void open_row(const Pass& pass, const Buffer<float>& norm, const Linear& next, s
   const size_t n = pass.config.hidden_size;
   float* normed = pass.work.scratch[slot].row.data();
   pass.kernels.rms_norm(pass.work.hidden.data() + row * n, norm.data(), pass.config.rms_norm_eps, n, normed);
-  next.gemm->prepare(normed, n, pass.work.input.data() + row * next.row_bytes());
+  next.prepare(normed, pass.work.input.data() + row * next.row_bytes());
 }
 
 void close_row(const Pass& pass, const Buffer<float>& post_norm, size_t row) {
   const size_t n = pass.config.hidden_size;
   pass.kernels.add_rms_norm(pass.work.output() + row * n, post_norm.data(), pass.config.rms_norm_eps, n,
                             pass.work.hidden.data() + row * n);
+}
+
+// A task is a block of rows against a panel, or against several when the rows are few.
+void apply_part(ThreadPool& pool, const Part& part, size_t k, const uint8_t* x, size_t rows, size_t stride, float* y,
+                size_t ldy) {
+  const size_t panels = part.n / kPanel, panel_bytes = part.gemm->panel_bytes(k);
+  const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const size_t together = std::max<size_t>(1, kRowsWorthATask / rows);
+  const size_t groups = std::min(panels, round_up((panels + together - 1) / together, pool.threads()));
+  pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
+    const size_t block = i / groups, group = i % groups;
+    const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;
+    const size_t panel = panels * group / groups, panel_end = panels * (group + 1) / groups;
+    part.gemm->multiply(x + row * stride, row_end - row, stride, part.packed + panel * panel_bytes, panel_end - panel,
+                        k, panel_bytes, y + row * ldy + panel * kPanel, ldy);
+  });
 }
 
 // squares += x^2, row by row; x: rows in bf16.
@@ -80,20 +96,13 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   }
 }
 
-// A task is a block of rows against a panel, or against several when the rows are few.
 void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
-  const size_t panels = linear.panels(), stride = linear.row_bytes();
+  const size_t stride = linear.row_bytes();
   if (pass.squares) add_squares(x, rows, stride, linear.k, (*pass.squares)[&linear]);
-  const size_t blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const size_t together = std::max<size_t>(1, kRowsWorthATask / rows);
-  const size_t groups = std::min(panels, round_up((panels + together - 1) / together, pass.pool.threads()));
-  pass.pool.parallel_for(blocks * groups, [&](size_t i, size_t) {
-    const size_t block = i / groups, group = i % groups;
-    const size_t row = rows * block / blocks, row_end = rows * (block + 1) / blocks;
-    const size_t panel = panels * group / groups, panel_end = panels * (group + 1) / groups;
-    linear.gemm->multiply(x + row * stride, row_end - row, stride, linear.panel(panel), panel_end - panel, linear.k,
-                          linear.panel_bytes(), y + row * ldy + panel * kPanel, ldy);
-  });
+  for (const Part& part : linear.parts) {
+    apply_part(pass.pool, part, linear.k, x + part.row_offset, rows, stride, y, ldy);
+    y += part.n;
+  }
 }
 
 void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body) {
