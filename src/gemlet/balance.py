@@ -1,4 +1,4 @@
-"""A checkpoint and calibration.txt → the factors that make its matrices easier to round.   (chapter 6)
+"""A checkpoint and calibration/balance.txt → the factors that make its matrices easier to round.   (chapter 6)
 
 A channel between two linear steps may be multiplied by any number if the column of the matrix that takes it is divided
 by it: the model stays the same. What 8 bits do to a product x W^T does not. The rounding noise of a group of channels
@@ -65,7 +65,7 @@ def balance(checkpoint: Checkpoint, threads: int) -> dict[str, Factors]:
 
 def _input_squares(checkpoint: Checkpoint, threads: int) -> list[list[float]]:
     """Return for qkv, o, gate_up and down of each layer the mean square of each input."""
-    lines = (files("gemlet") / "calibration.txt").read_text(encoding="utf-8").splitlines()
+    lines = (files("gemlet") / "calibration" / "balance.txt").read_text(encoding="utf-8").splitlines()
     prompts = [checkpoint.prompts.get("query", ""), checkpoint.prompts.get("document", ""), ""]
     texts = [prompt + line.replace(r"\n", "\n") for prompt, line in zip(cycle(prompts), lines, strict=False)]
     tokenizer, limit = checkpoint.tokenizer, checkpoint.max_seq_length

@@ -1,4 +1,4 @@
-"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 10)"""
+"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 11)"""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A checkpoint's folder → one .gguf file.   (chapter 7: Checkpoint → the file that is mapped at run time)
+"""A checkpoint's folder → one .gguf file.   (chapter 8: Checkpoint → the file that is mapped at run time)
 
 The file is what llama.cpp's converter writes of EmbeddingGemma with its dense modules: the same keys, tensors and
 tokens. What that format has no key for stands under `gemlet.`. See docs/concepts/formats.md.
@@ -19,10 +19,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from gemlet import _core
 from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
+from gemlet.feedback import round_with_feedback
 
 WeightType = Literal["q8_0", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
@@ -55,6 +59,9 @@ LAYER_NAMES = {
 _BLOCK_BYTES = 8 << 20
 """Written at a time, about."""
 
+_ROUNDING = 0.95
+"""Of the time that 4 bits take goes into rounding them."""
+
 _MOST_THREADS = 8
 """More would only wait for the disk, and hold two blocks each."""
 
@@ -72,6 +79,7 @@ class _Tensor:
     shape: list[int]
     dtype: str
     factors: Factors = UNCHANGED
+    rounded: npt.NDArray[np.uint8] | None = None  # its bytes, where rounding has been done already
 
     @property
     def row_bytes(self) -> int:
@@ -89,6 +97,10 @@ class _Tensor:
 
     def parts(self) -> Iterator[Callable[[], Any]]:
         """What gives its bytes, a part at a time."""
+        if self.rounded is not None:
+            yield self.rounded.tobytes
+            yield partial(bytes, self.padding)
+            return
         rows = max(1, _BLOCK_BYTES // self.row_bytes)
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
@@ -161,7 +173,23 @@ def write_gguf(
             progress(0, total)
         tensors = _balanced(tensors, balance(checkpoint, _threads()))
         blocks[0] = _packed(tensors)
-    _write(path, head, tensors, blocks, places, lambda done: progress(done, total) if progress else None)
+    begin = 0.0
+    if dtype == "q4_0":
+        begin = _ROUNDING
+        tensors = _rounded(tensors, checkpoint, lambda done, of: _report(progress, total, begin * done / of))
+    _write(
+        path,
+        head,
+        tensors,
+        blocks,
+        places,
+        lambda done: _report(progress, total, begin + (1 - begin) * done / total),
+    )
+
+
+def _report(progress: Progress | None, total: int, share: float) -> None:
+    if progress:
+        progress(round(share * total), total)
 
 
 def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
@@ -170,13 +198,17 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
     if len(dense) != 2:
         raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
 
+    layers = len(checkpoint.config["sliding"])
+
+    def type_of(name: str) -> str:
+        return "Q8_0" if dtype == "q4_0" and _is_sensitive(name, layers) else dtype.upper()
+
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
         source = source if source in file.tensors else f"model.{source}"
         if source not in file.tensors:
             raise WeightsError(f"{file.path}: it has no tensor `{source.removeprefix('model.')}`", file.path)
         shape = file.tensors[source][1]
-        kind = "F32" if len(shape) == 1 else "Q8_0" if dtype == "q4_0" and name.startswith("dense") else dtype.upper()
-        return _Tensor(f"{name}.weight", file, source, shape, kind)
+        return _Tensor(f"{name}.weight", file, source, shape, "F32" if len(shape) == 1 else type_of(name))
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
@@ -184,10 +216,32 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
     if table.shape[0] != (pieces := checkpoint.config["vocab_size"]):  # the file has no key for it, only the table
         raise WeightsError(f"{body.path}: embed_tokens has {table.shape[0]} rows, vocab_size is {pieces}", body.path)
     yield table
-    for layer in range(len(checkpoint.config["sliding"])):
+    for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
+
+
+def _is_sensitive(name: str, layers: int) -> bool:
+    """Of 4 bits most of the loss would come from these: what all heads share, and what the last layers write."""
+    _, *layer = name.split(".")
+    return (
+        name.startswith("dense")
+        or name.endswith("attn_v")
+        or (name.endswith("ffn_down") and int(layer[0]) >= layers - layers // 6)
+    )
+
+
+def _rounded(tensors: list[_Tensor], checkpoint: Checkpoint, progress: Progress | None) -> list[_Tensor]:
+    """The tensors with the layers' matrices rounded so that errors make up for each other."""
+    names = [tensor.source.removeprefix("model.") for tensor in tensors]
+    matrices = {
+        name: tensor.dtype
+        for name, tensor in zip(names, tensors, strict=True)
+        if tensor.name.startswith("blk.") and len(tensor.shape) == 2
+    }
+    rounded = round_with_feedback(checkpoint, matrices, progress)
+    return [replace(tensor, rounded=rounded.get(name)) for name, tensor in zip(names, tensors, strict=True)]
 
 
 def _balanced(tensors: list[_Tensor], factors: dict[str, Factors]) -> list[_Tensor]:

@@ -174,3 +174,48 @@ def test_what_is_not_finite_in_values_is_not_hidden(isa: str, value: float) -> N
 def test_what_the_peak_is_measured_by_does_what_it_says(isa: str) -> None:
     chains, lanes, products, operations = 12, 16, 4, 2
     assert kernels.spin_int8(isa, 10) == 10 * chains * lanes * products * operations
+
+
+def q4_0(n: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(blocks, numbers -8 to 7 [n, k], scales [n, k / 32]): every number occurs, and scales down to subnormal ones."""
+    random = np.random.default_rng([n, k])
+    numbers = random.integers(-8, 8, (n, k))
+    scales = (random.normal(size=(n, k // 32)) * 0.01).astype(np.float16)
+    scales[0], scales[1] = 0, 3e-7
+    stored = (numbers + 8).astype(np.uint8).reshape(n, -1, 32)
+    heads = scales[..., None].view(np.uint8)
+    return np.concatenate([heads, stored[..., :16] | stored[..., 16:] << 4], axis=2).reshape(n, -1), numbers, scales
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+def test_q4_0_to_the_bit(isa: str, rows: int, n: int, k: int) -> None:
+    x, _ = matrices(rows, n, k)
+    blocks, numbers, scales = q4_0(n, k)
+    got = kernels.gemm_q4_0(isa, x, blocks)
+    y = np.zeros((rows, n), np.float32)
+    for begin in range(0, k, 128):
+        part = x[:, begin : begin + 128]
+        top = np.abs(part).max(axis=1, keepdims=True)
+        rounded = np.rint(part * (np.float32(127) / top)).astype(np.int64)
+        total = np.zeros((rows, n))
+        for block in range(0, part.shape[1], 32):
+            sums = rounded[:, block : block + 32] @ numbers[:, begin + block : begin + block + 32].T
+            # Fused: the product with a scale is exact in float64, and the sum is rounded to float32 once.
+            total = (sums * scales[:, (begin + block) // 32].astype(np.float64) + total).astype(np.float32)
+            total = total.astype(np.float64)
+        y = y + total.astype(np.float32) * (top / np.float32(127)) if begin else total.astype(np.float32) * (top / 127)
+    assert np.array_equal(got, y)
+
+
+def test_q4_0_gives_nan_for_what_is_no_number(isa: str) -> None:
+    x, _ = matrices(3, 64, 64)
+    x[1, 5] = np.nan
+    x[2, 40] = np.inf
+    blocks, _, _ = q4_0(64, 64)
+    got = kernels.gemm_q4_0(isa, x, blocks)
+    assert np.isfinite(got[0]).all()
+    assert not np.isfinite(got[1:]).any()
+    lying = blocks.copy()
+    lying[5, :2] = np.array([np.inf], np.float16).view(np.uint8)
+    assert not np.isfinite(kernels.gemm_q4_0(isa, x[:1], lying)[:, 5]).any()

@@ -1,4 +1,4 @@
-"""`gemlet info`: what model, kernels and cache are in use.   (chapter 12)"""
+"""`gemlet info`: what model, kernels and cache are in use.   (chapter 13)"""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Arguments, lines, JSON lines and whole files → records.   (chapter 12)"""
+"""Arguments, lines, JSON lines and whole files → records.   (chapter 13)"""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 12)"""
+"""`gemlet verify`: this installation against golden vectors.   (chapter 13)"""
 
 import json
 import sys

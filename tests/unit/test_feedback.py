@@ -1,0 +1,121 @@
+"""Error feedback: what inputs see of the rounding is less, and the file holds exactly what was chosen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemlet import _core
+from gemlet.checkpoint import read_checkpoint
+from gemlet.feedback import LAYER, _round, _Stream, calibration_ids, round_with_feedback
+from gemlet.gguf import write_gguf
+
+
+def correlated(seed: int, tokens: int = 3000, width: int = 96) -> np.ndarray:
+    """Inputs as a layer has them: far fewer directions than channels matter, and some channels are large."""
+    random = np.random.default_rng(seed)
+    mixing = random.normal(size=(width // 4, width))
+    inputs = random.normal(size=(tokens, width // 4)) @ mixing + 0.3 * random.normal(size=(tokens, width))
+    return (inputs * np.exp(random.normal(size=width))).astype(np.float32)
+
+
+def weights_of(seed: int, outputs: int = 64, width: int = 96) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(outputs, width)) * 0.02).astype(np.float32)
+
+
+def decode(blocks: np.ndarray, dtype: str) -> np.ndarray:
+    """ggml's blocks by their definition."""
+    parts = blocks.reshape(len(blocks), -1, 18 if dtype == "Q4_0" else 34)
+    scales = parts[..., :2].copy().view("<f2").astype(np.float32)
+    if dtype == "Q8_0":
+        return (parts[..., 2:].view(np.int8) * scales).reshape(len(blocks), -1)
+    halves = np.concatenate([parts[..., 2:] & 15, parts[..., 2:] >> 4], axis=2).astype(np.float32) - 8
+    return (halves * scales).reshape(len(blocks), -1)
+
+
+def nearest(weights: np.ndarray, tmp_path: Path) -> np.ndarray:
+    """The engine's rounding to nearest, scale search included."""
+    from tiny_model import write_safetensors
+
+    write_safetensors(tmp_path / "one.safetensors", {"w": weights}, "F32")
+    blocks = _core.open_safetensors(str(tmp_path / "one.safetensors")).read("w", "Q4_0", 0, len(weights))
+    return decode(blocks.reshape(len(weights), -1), "Q4_0")
+
+
+def loss(weights: np.ndarray, rounded: np.ndarray, inputs: np.ndarray) -> float:
+    return float(np.square(inputs @ (weights - rounded).T, dtype=np.float64).sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_outputs_lose_less_than_by_rounding_to_nearest(seed: int, tmp_path: Path) -> None:
+    inputs, weights = correlated(seed), weights_of(seed)
+    _, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), "Q4_0")
+    fresh = correlated(seed)[::-1]  # the same channels
+    assert loss(weights, rounded, fresh) < 0.6 * loss(weights, nearest(weights, tmp_path), fresh)
+
+
+@pytest.mark.parametrize("dtype", ["Q4_0", "Q8_0"])
+def test_the_blocks_hold_what_was_chosen(dtype: str) -> None:
+    inputs, weights = correlated(5), weights_of(5)
+    weights[3] = 0
+    weights[4, :32] = 0
+    blocks, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), dtype)
+    assert np.array_equal(decode(blocks, dtype), rounded)
+    assert not rounded[3].any()
+    step = np.abs(weights).max() / (5 if dtype == "Q4_0" else 127)
+    assert np.abs(weights - rounded).max() < 8 * step  # fed back errors pile up, but not without bounds
+
+
+def test_inputs_that_never_come_are_no_trouble() -> None:
+    inputs, weights = correlated(6), weights_of(6)
+    inputs[:, 40:50] = 0
+    _, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), "Q4_0")
+    assert np.isfinite(rounded).all()
+    _, rounded = _round(weights, np.zeros((96, 96)), "Q4_0")
+    assert np.isfinite(rounded).all()
+
+
+def test_the_stream_is_the_model(tiny_checkpoint: Path) -> None:
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    stream = _Stream(checkpoint)
+    for layer in range(len(checkpoint.config["sliding"])):
+        for step, names in enumerate(LAYER):
+            inputs = stream.inputs(layer, step)
+            matrices = [stream.read(f"layers.{layer}.{name}.weight") for name in names]
+            stream.take(layer, step, [inputs @ matrix.T for matrix in matrices])
+    ids = calibration_ids(checkpoint)
+    ends = np.cumsum([0, *map(len, ids)]).astype(np.int32)
+    model = _core.Model(checkpoint.config, checkpoint.weights, "f32", 2)
+    exact = model.hidden_states(np.concatenate(ids), ends, len(checkpoint.config["sliding"]))
+    # Sums in another order, and exact RoPE angles where the model has them rounded.
+    assert np.abs(stream.hidden - exact).max() < 2e-3 * np.abs(exact).max()
+
+
+def test_twice_is_the_same(tiny_checkpoint: Path) -> None:
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    dtypes = {f"layers.{i}.{name}.weight": "Q4_0" for i in range(2) for names in LAYER for name in names}
+    steps: list[tuple[int, int]] = []
+    first = round_with_feedback(checkpoint, dtypes, lambda done, of: steps.append((done, of)))
+    second = round_with_feedback(checkpoint, dtypes)
+    assert all(np.array_equal(first[name], second[name]) for name in dtypes)
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="q4_0")
+    tensors = _core.Gguf.open(str(tmp_path / "tiny.gguf")).tensors
+    types = {name: dtype for name, (dtype, shape) in tensors.items() if len(shape) == 2}
+    eight = {name for name, dtype in types.items() if dtype == "Q8_0"}
+    assert {name for name in types if "v_proj" in name or "dense" in name} == eight
+    assert {dtype for name, dtype in types.items() if name not in eight} == {"Q4_0"}
+
+
+def test_every_instruction_set_and_f32_agree_on_the_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="q4_0")
+    checkpoint = read_checkpoint(tmp_path / "tiny.gguf")
+    ids, ends = np.arange(3, 63, dtype=np.int32), np.array([0, 11, 60], np.int32)
+    runs = [_core.Model(checkpoint.config, checkpoint.weights, "int8", 2, isa).embed(ids, ends) for isa in _core.isas()]
+    assert all(np.array_equal(run, runs[0]) for run in runs)
+    exact = _core.Model(checkpoint.config, checkpoint.weights, "f32", 2).embed(ids, ends)
+    cosines = np.sum(runs[0] * exact, axis=1) / np.linalg.norm(runs[0], axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.995  # only the activations are rounded
