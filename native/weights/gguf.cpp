@@ -63,20 +63,16 @@ constexpr std::array<const char*, 40> kTensorTypes = {
     "BF16",   nullptr, nullptr, nullptr,  "TQ1_0", "TQ2_0", nullptr,   nullptr,  nullptr,   "MXFP4"};
 
 std::optional<DType> to_dtype(uint32_t type) {
-  switch (type) {
-    case 0:
-      return DType::kF32;
-    case 1:
-      return DType::kF16;
-    case 2:
-      return DType::kQ4_0;
-    case 8:
-      return DType::kQ8_0;
-    case 30:
-      return DType::kBF16;
-    default:
-      return std::nullopt;
+  for (size_t i = 0; i < std::size(kFormats); ++i) {
+    if (kFormats[i].ggml == type) return static_cast<DType>(i);
   }
+  return std::nullopt;
+}
+
+std::string spell_read_types() {
+  std::string text;
+  for (const Format& format : kFormats) text += (text.empty() ? "" : ", ") + std::string(format.name);
+  return text;
 }
 
 std::string spell_type(uint32_t type) {
@@ -239,10 +235,12 @@ void Reader::take_tensor(GgufFile& out) {
     refuse(path_, "tensor " + quote(name) + " is none of EmbeddingGemma's: vectors without it may be wrong");
   const std::optional<DType> dtype = to_dtype(type);
   if (!dtype)
-    refuse(path_, "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; F32, F16, BF16, Q8_0 and Q4_0 are");
+    refuse(path_,
+           "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; these are: " + spell_read_types());
   if (shape.back() % elements_of(*dtype)) {
-    fail(path_,
-         "tensor " + quote(name) + " has rows of " + std::to_string(shape.back()) + ", which are no whole blocks");
+    fail(path_, "tensor " + quote(name) + " has rows of " + std::to_string(shape.back()) +
+                    ", which are no whole blocks of " + std::to_string(elements_of(*dtype)) + ", as " +
+                    name_of(*dtype) + " needs");
   }
   size_t size = 1;
   for (const size_t extent : shape) {
