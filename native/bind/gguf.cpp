@@ -301,6 +301,9 @@ nb::object token_arrays(const Tokenizer& tokenizer) {
 }  // namespace
 
 void bind_gguf(nb::module_& m) {
+  nb::dict formats;
+  for (const Format& format : kFormats) formats[format.name] = nb::make_tuple(format.elements, format.bytes);
+  m.attr("FORMATS") = formats;  // name of a type → numbers in a unit, bytes of it
   nb::class_<WeightFile>(m, "WeightFile", "A mapped file of named tensors.")
       .def_prop_ro("path", [](const WeightFile& file) { return file.file.path(); })
       .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })

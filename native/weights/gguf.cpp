@@ -12,7 +12,8 @@
 namespace gemlet {
 namespace {
 
-constexpr std::string_view kArchitecture = "gemma-embedding";
+// llama.cpp's name for it, and Ollama's. A file's settings stand under the name it gives.
+constexpr std::array<std::string_view, 2> kArchitectures = {"gemma-embedding", "gemma3"};
 constexpr uint64_t kMaxCount = uint64_t{1} << 24;  // of a setting: tokens, widths, layers
 
 [[noreturn]] void fail(const std::string& path, const std::string& fault) {
@@ -290,9 +291,9 @@ GgufFile Reader::read() {
   take_metadata(values, out);
   const GgufValue* architecture = out.find("general.architecture");
   const bool named = architecture && !architecture->is_array && architecture->type == GgufType::kString;
-  if (!named || architecture->bytes.text() != kArchitecture) {
+  if (!named || std::ranges::find(kArchitectures, architecture->bytes.text()) == kArchitectures.end()) {
     const std::string found = named ? quote(architecture->bytes.text()) : "missing";
-    refuse(path_, "general.architecture is " + found + "; gemlet runs EmbeddingGemma, `gemma-embedding`");
+    refuse(path_, "general.architecture is " + found + "; gemlet runs EmbeddingGemma, `gemma-embedding` or `gemma3`");
   }
   for (uint64_t i = 0; i < tensors; ++i) take_tensor(out);
   place(out);
@@ -356,7 +357,9 @@ class Settings {
   }
 
  private:
-  static std::string prefixed(const std::string& key) { return std::string(kArchitecture) + "." + key; }
+  std::string prefixed(const std::string& key) const {
+    return std::string(file_.find("general.architecture")->bytes.text()) + "." + key;
+  }
 
   const GgufFile& file_;
   const std::string& path_;
@@ -423,14 +426,18 @@ GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   if (table == file.tensors.end()) fail(path, "it has no tensor `token_embd.weight`");
   const size_t window = settings.count("attention.sliding_window");
   if (window != 512 && window != 257) {  // both sides together, or one side and the token itself
-    refuse(path, "`gemma-embedding.attention.sliding_window` is " + std::to_string(window) + "; this engine runs 512");
+    refuse(path, "attention.sliding_window is " + std::to_string(window) + "; this engine runs 512");
   }
+  const auto rows_of = [&](const std::string& dense) {  // where no key says how wide it is
+    return static_cast<double>(file.tensors.find(dense + ".linear.weight")->second.shape[0]);
+  };
   const size_t head_dim = settings.count("attention.key_length");
-  const size_t hidden = settings.count("embedding_length"), between = settings.count("dense_2_feat_out");
+  const size_t hidden = settings.count("embedding_length"),
+               between = settings.count("dense_2_feat_out", rows_of("dense.0"));
   settings.expect("attention.value_length", head_dim);
   settings.expect("pooling_type", 1, 1);  // the mean
-  settings.expect("dense_2_feat_in", hidden);
-  settings.expect("dense_3_feat_in", between);
+  settings.expect("dense_2_feat_in", hidden, static_cast<double>(hidden));
+  settings.expect("dense_3_feat_in", between, static_cast<double>(between));
 
   GgufConfig config;
   auto set = [&](const char* name, size_t value) { config.numbers[name] = static_cast<double>(value); };
@@ -444,10 +451,10 @@ GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   set("window", 256);
   set("query_pre_attn_scalar", head_dim);  // the format has no key for it
   config.numbers["rms_norm_eps"] = settings.number("attention.layer_norm_rms_epsilon");
-  config.numbers["rope_theta"] = settings.number("rope.freq_base");
+  config.numbers["rope_theta"] = settings.number("rope.freq_base", 1000000);
   config.numbers["rope_local_base_freq"] = settings.number("rope.freq_base_swa", 10000);
   config.sliding = settings.sliding();
-  config.dense = {between, settings.count("dense_3_feat_out")};
+  config.dense = {between, settings.count("dense_3_feat_out", rows_of("dense.1"))};
   return config;
 }
 

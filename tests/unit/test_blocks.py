@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gemlet import _core
+from gemlet import Embedder, _core
 from gemlet.errors import UnsupportedModel, WeightsError
 
 F64 = NDArray[np.float64]
@@ -223,3 +223,55 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, name: str, value: float) -
 def test_rows_that_are_no_whole_super_blocks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModel, match="rows of 128, no whole blocks of Q6_K"):
         written(tmp_path, np.ones((4, 128), np.float32), "Q6_K")
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose rows are whole super-blocks, in f32."""
+    from tiny_model import write_tiny_checkpoint
+
+    from gemlet.gguf import write_gguf
+
+    folder = tmp_path_factory.mktemp("wide")
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "head_dim": 128, "num_attention_heads": 2}
+    write_tiny_checkpoint(folder / "checkpoint", **sizes, query_pre_attn_scalar=128)
+    write_gguf(folder / "checkpoint", folder / "wide.gguf", dtype="f32")
+    return folder / "wide.gguf"
+
+
+def retyped(source: Path, to: Path, name: str) -> tuple[Path, Path]:
+    """Copies of a file whose matrices are random blocks of a type, and the same numbers in F32."""
+    from gguf_parts import take_apart
+
+    parts = take_apart(source.read_bytes())
+    exact = take_apart(source.read_bytes())
+    block = 32 if name in SMALL else 256
+    blocks_out, exact_out = b"", b""
+    for (_, place), (_, twin) in zip(parts.tensors, exact.tensors, strict=True):
+        numbers = int(np.prod(place.dims))
+        if len(place.dims) == 1:
+            data = plain = parts.data[place.offset : place.offset + 4 * numbers]
+        else:
+            blocks = random_blocks(name, numbers // block)
+            numbers_of = TYPES[name][3](blocks)
+            for at in TYPES[name][2]:  # to the size that a matrix of unit gain has
+                scale = half(blocks, at) / (numbers_of.std() * np.sqrt(place.dims[0]))
+                blocks[:, at : at + 2] = scale.astype("<f2").view(np.uint8)
+            data, plain = blocks.tobytes(), TYPES[name][3](blocks).astype("<f4").tobytes()
+            place.type = TYPES[name][0]
+        place.offset, twin.offset = len(blocks_out), len(exact_out)
+        blocks_out += data + bytes(-len(data) % 32)
+        exact_out += plain + bytes(-len(plain) % 32)
+    parts.data, exact.data = blocks_out, exact_out
+    (to / "blocks.gguf").write_bytes(parts.join())
+    (to / "exact.gguf").write_bytes(exact.join())
+    return to / "blocks.gguf", to / "exact.gguf"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_model_of_a_type_runs_in_8_bits(wide: Path, tmp_path: Path, name: str) -> None:
+    blocks, exact = (Embedder(path, threads=1) for path in retyped(wide, tmp_path, name))
+    assert (blocks.quantization, exact.quantization) == (name.lower(), "f32")
+    texts = ["a text", "another, a longer one"]
+    cosines = (blocks.encode(texts) * exact.encode(texts)).sum(axis=1)
+    assert cosines.min() > 0.999
