@@ -85,6 +85,13 @@ constexpr Part kTensors[] = {{"token_embd", DType::kQ8_0, 2},
                              {"blk.0.ffn_up", DType::kQ8_0, 32},
                              {"blk.0.ffn_down", DType::kQ8_0, 32},
                              {"blk.0.post_ffw_norm", DType::kF32, 0}};
+// Behind the model, in a layer that no run reads: a row of each type that it lacks.
+constexpr size_t kRow = 256;
+constexpr Part kOthers[] = {
+    {"blk.1.attn_q", DType::kQ4_0, 1},      {"blk.1.attn_k", DType::kQ6_K, 1},       {"blk.1.attn_v", DType::kQ4_1, 1},
+    {"blk.1.attn_output", DType::kQ5_0, 1}, {"blk.1.ffn_gate", DType::kQ5_1, 1},     {"blk.1.ffn_up", DType::kQ2_K, 1},
+    {"blk.1.ffn_down", DType::kQ3_K, 1},    {"blk.2.attn_q", DType::kQ4_K, 1},       {"blk.2.attn_k", DType::kQ5_K, 1},
+    {"blk.2.attn_v", DType::kIQ4_NL, 1},    {"blk.2.attn_output", DType::kIQ4_XS, 1}};
 constexpr size_t kMatricesOfLayer = 7, kMatricesOfHead = 2;
 
 Config small_config() {
@@ -105,20 +112,24 @@ struct Places {
   uint64_t tables, packed;  // where the blocks begin, counted from the data
 };
 
-uint32_t ggml_type(DType dtype) {
-  return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : dtype == DType::kQ8_0 ? 8 : 30;
+size_t size_of(const Part& part, size_t width) {
+  const size_t numbers = std::max<size_t>(part.rows, 1) * width;
+  return (numbers / elements_of(part.dtype) * bytes_of(part.dtype) + 31) / 32 * 32;
 }
 
-size_t size_of(const Part& part) {
-  const size_t numbers = std::max<size_t>(part.rows, 1) * kWidth;
-  return (numbers / elements_of(part.dtype) * bytes_of(part.dtype) + 31) / 32 * 32;
+// Where the tensors end.
+uint64_t size_of_tensors() {
+  uint64_t size = 0;
+  for (const Part& part : kTensors) size += size_of(part, kWidth);
+  for (const Part& part : kOthers) size += size_of(part, kRow);
+  return size;
 }
 
 // Everything before the data.
 std::string small_head(const OwnedTokenArrays& tokenizer, const Places& places) {
   Writer w;
   w.bytes() = "GGUF";
-  w.put<uint32_t>(3).put<uint64_t>(std::size(kTensors)).put<uint64_t>(7 + std::size(kNumbers));
+  w.put<uint32_t>(3).put<uint64_t>(std::size(kTensors) + std::size(kOthers)).put<uint64_t>(7 + std::size(kNumbers));
   w.key("general.architecture", GgufType::kString).text("gemma-embedding");
   for (const std::string_view name : kNumbers) {
     w.key("gemma-embedding." + std::string(name), GgufType::kU32).put<uint32_t>(32);
@@ -132,12 +143,14 @@ std::string small_head(const OwnedTokenArrays& tokenizer, const Places& places) 
   w.array("types", GgufType::kI32, tokenizer.types.size());
   for (const int32_t type : tokenizer.types) w.put(type);
   uint64_t offset = 0;
-  for (const Part& part : kTensors) {
-    w.text(std::string(part.name) + ".weight").put<uint32_t>(part.rows ? 2 : 1).put<uint64_t>(kWidth);
+  const auto place = [&](const Part& part, size_t width) {
+    w.text(std::string(part.name) + ".weight").put<uint32_t>(part.rows ? 2 : 1).put<uint64_t>(width);
     if (part.rows) w.put<uint64_t>(part.rows);
-    w.put(ggml_type(part.dtype)).put(offset);
-    offset += size_of(part);
-  }
+    w.put(kFormats[static_cast<size_t>(part.dtype)].ggml).put(offset);
+    offset += size_of(part, width);
+  };
+  for (const Part& part : kTensors) place(part, kWidth);
+  for (const Part& part : kOthers) place(part, kRow);
   w.pad();
   return w.bytes();
 }
@@ -148,7 +161,7 @@ std::string small_file() {
   const Gemm &int8 = default_kernels().int8, &bf16 = default_kernels().bf16;
   const size_t data = small_head(tokenizer, {}).size();
   Places places{};
-  for (const Part& part : kTensors) places.tables += size_of(part);
+  places.tables = size_of_tensors();
   places.packed = (data + places.tables + tokenizer.tables.size() + 63) / 64 * 64 - data;
   std::string file = small_head(tokenizer, places);
   file.resize(data + places.tables);

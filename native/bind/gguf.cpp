@@ -65,10 +65,10 @@ nb::dict shapes_of(const std::map<std::string, Tensor>& tensors) {
 }
 
 DType to_dtype(const std::string& name) {
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ6_K, DType::kQ4_0}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw Error(Code::kInput, "tensors are written as F32, BF16, Q8_0 or Q4_0, not as `" + name + "`");
+  throw Error(Code::kInput, "tensors are written as F32, BF16, Q8_0, Q6_K or Q4_0, not as `" + name + "`");
 }
 
 template <typename Block, bool (*kQuantize)(const float*, Block*)>
@@ -85,6 +85,7 @@ bool encode_blocks(const float* x, size_t count, uint8_t* out) {
 // `count` numbers as `dtype` stores them; false: one of them does not fit.
 bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
   if (dtype == DType::kQ8_0) return encode_blocks<BlockQ8_0, quantize_q8_0>(x, count, out);
+  if (dtype == DType::kQ6_K) return encode_blocks<BlockQ6_K, quantize_q6_k>(x, count, out);
   if (dtype == DType::kQ4_0) return encode_blocks<BlockQ4_0, quantize_q4_0>(x, count, out);
   if (dtype == DType::kF32) {
     std::memcpy(out, x, count * sizeof(float));
@@ -150,7 +151,7 @@ struct WeightFile {
     }
     if (!fits)
       throw Error(Code::kWeights, file.path() + ": tensor `" + name + "` holds a number that " + dtype_name +
-                                      " cannot: infinite, NaN or over 8.3e6");
+                                      " cannot: infinite, NaN or too large for a half-precision scale");
     return out;
   }
 
@@ -300,12 +301,16 @@ nb::object token_arrays(const Tokenizer& tokenizer) {
 }  // namespace
 
 void bind_gguf(nb::module_& m) {
+  nb::dict formats;
+  for (const Format& format : kFormats) formats[format.name] = nb::make_tuple(format.elements, format.bytes);
+  m.attr("FORMATS") = formats;  // name of a type → numbers in a unit, bytes of it
   nb::class_<WeightFile>(m, "WeightFile", "A mapped file of named tensors.")
       .def_prop_ro("path", [](const WeightFile& file) { return file.file.path(); })
       .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })
       .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
            nb::arg("add") = 0.0f, nb::arg("rows") = nb::none(), nb::arg("columns") = nb::none(),
-           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\", \"Q8_0\" or \"Q4_0\", each number with `add` on top and "
+           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\", \"Q8_0\", \"Q6_K\" or \"Q4_0\", each number "
+           "with `add` on top and "
            "then multiplied by its row's and its column's factor. Raises WeightsError for a number that does not fit.")
       .def("pack", &WeightFile::pack, nb::arg("name"), nb::arg("type"), nb::arg("rows") = nb::none(),
            nb::arg("columns") = nb::none(),

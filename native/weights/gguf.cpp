@@ -12,7 +12,8 @@
 namespace gemlet {
 namespace {
 
-constexpr std::string_view kArchitecture = "gemma-embedding";
+// llama.cpp's name for it, and Ollama's. A file's settings stand under the name it gives.
+constexpr std::array<std::string_view, 2> kArchitectures = {"gemma-embedding", "gemma3"};
 constexpr uint64_t kMaxCount = uint64_t{1} << 24;  // of a setting: tokens, widths, layers
 
 [[noreturn]] void fail(const std::string& path, const std::string& fault) {
@@ -63,20 +64,16 @@ constexpr std::array<const char*, 40> kTensorTypes = {
     "BF16",   nullptr, nullptr, nullptr,  "TQ1_0", "TQ2_0", nullptr,   nullptr,  nullptr,   "MXFP4"};
 
 std::optional<DType> to_dtype(uint32_t type) {
-  switch (type) {
-    case 0:
-      return DType::kF32;
-    case 1:
-      return DType::kF16;
-    case 2:
-      return DType::kQ4_0;
-    case 8:
-      return DType::kQ8_0;
-    case 30:
-      return DType::kBF16;
-    default:
-      return std::nullopt;
+  for (size_t i = 0; i < std::size(kFormats); ++i) {
+    if (kFormats[i].ggml == type) return static_cast<DType>(i);
   }
+  return std::nullopt;
+}
+
+std::string spell_read_types() {
+  std::string text;
+  for (const Format& format : kFormats) text += (text.empty() ? "" : ", ") + std::string(format.name);
+  return text;
 }
 
 std::string spell_type(uint32_t type) {
@@ -239,10 +236,12 @@ void Reader::take_tensor(GgufFile& out) {
     refuse(path_, "tensor " + quote(name) + " is none of EmbeddingGemma's: vectors without it may be wrong");
   const std::optional<DType> dtype = to_dtype(type);
   if (!dtype)
-    refuse(path_, "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; F32, F16, BF16, Q8_0 and Q4_0 are");
+    refuse(path_,
+           "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; these are: " + spell_read_types());
   if (shape.back() % elements_of(*dtype)) {
-    fail(path_,
-         "tensor " + quote(name) + " has rows of " + std::to_string(shape.back()) + ", which are no whole blocks");
+    fail(path_, "tensor " + quote(name) + " has rows of " + std::to_string(shape.back()) +
+                    ", which are no whole blocks of " + std::to_string(elements_of(*dtype)) + ", as " +
+                    name_of(*dtype) + " needs");
   }
   size_t size = 1;
   for (const size_t extent : shape) {
@@ -292,9 +291,9 @@ GgufFile Reader::read() {
   take_metadata(values, out);
   const GgufValue* architecture = out.find("general.architecture");
   const bool named = architecture && !architecture->is_array && architecture->type == GgufType::kString;
-  if (!named || architecture->bytes.text() != kArchitecture) {
+  if (!named || std::ranges::find(kArchitectures, architecture->bytes.text()) == kArchitectures.end()) {
     const std::string found = named ? quote(architecture->bytes.text()) : "missing";
-    refuse(path_, "general.architecture is " + found + "; gemlet runs EmbeddingGemma, `gemma-embedding`");
+    refuse(path_, "general.architecture is " + found + "; gemlet runs EmbeddingGemma, `gemma-embedding` or `gemma3`");
   }
   for (uint64_t i = 0; i < tensors; ++i) take_tensor(out);
   place(out);
@@ -358,7 +357,9 @@ class Settings {
   }
 
  private:
-  static std::string prefixed(const std::string& key) { return std::string(kArchitecture) + "." + key; }
+  std::string prefixed(const std::string& key) const {
+    return std::string(file_.find("general.architecture")->bytes.text()) + "." + key;
+  }
 
   const GgufFile& file_;
   const std::string& path_;
@@ -425,14 +426,18 @@ GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   if (table == file.tensors.end()) fail(path, "it has no tensor `token_embd.weight`");
   const size_t window = settings.count("attention.sliding_window");
   if (window != 512 && window != 257) {  // both sides together, or one side and the token itself
-    refuse(path, "`gemma-embedding.attention.sliding_window` is " + std::to_string(window) + "; this engine runs 512");
+    refuse(path, "attention.sliding_window is " + std::to_string(window) + "; this engine runs 512");
   }
+  const auto rows_of = [&](const std::string& dense) {  // where no key says how wide it is
+    return static_cast<double>(file.tensors.find(dense + ".linear.weight")->second.shape[0]);
+  };
   const size_t head_dim = settings.count("attention.key_length");
-  const size_t hidden = settings.count("embedding_length"), between = settings.count("dense_2_feat_out");
+  const size_t hidden = settings.count("embedding_length"),
+               between = settings.count("dense_2_feat_out", rows_of("dense.0"));
   settings.expect("attention.value_length", head_dim);
   settings.expect("pooling_type", 1, 1);  // the mean
-  settings.expect("dense_2_feat_in", hidden);
-  settings.expect("dense_3_feat_in", between);
+  settings.expect("dense_2_feat_in", hidden, static_cast<double>(hidden));
+  settings.expect("dense_3_feat_in", between, static_cast<double>(between));
 
   GgufConfig config;
   auto set = [&](const char* name, size_t value) { config.numbers[name] = static_cast<double>(value); };
@@ -446,10 +451,10 @@ GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   set("window", 256);
   set("query_pre_attn_scalar", head_dim);  // the format has no key for it
   config.numbers["rms_norm_eps"] = settings.number("attention.layer_norm_rms_epsilon");
-  config.numbers["rope_theta"] = settings.number("rope.freq_base");
+  config.numbers["rope_theta"] = settings.number("rope.freq_base", 1000000);
   config.numbers["rope_local_base_freq"] = settings.number("rope.freq_base_swa", 10000);
   config.sliding = settings.sliding();
-  config.dense = {between, settings.count("dense_3_feat_out")};
+  config.dense = {between, settings.count("dense_3_feat_out", rows_of("dense.1"))};
   return config;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "weights/f16.h"
+#include "weights/rounding.h"
 
 namespace gemlet {
 
@@ -26,42 +27,20 @@ inline void dequantize_q4_0(const BlockQ4_0& block, float* out) {
   }
 }
 
-// What 32 numbers become with this scale, nearest first; returns the sum of the squares of what is lost.
-inline float round_q4_0(const float* x, uint16_t half, BlockQ4_0* block) {
-  const float scale = f16_to_f32(half), inverse = scale == 0 ? 0 : 1 / scale;
-  float lost = 0;
-  block->scale = half;
-  for (size_t i = 0; i < BlockQ4_0::kSize; ++i) {
-    const float steps = std::fmin(std::fmax(std::nearbyint(x[i] * inverse), -8.0f), 7.0f);
-    const auto stored = static_cast<uint8_t>(static_cast<int>(steps) + BlockQ4_0::kBias);
-    uint8_t& byte = block->halves[i % (BlockQ4_0::kSize / 2)];
-    byte = i < BlockQ4_0::kSize / 2 ? stored : static_cast<uint8_t>(byte | stored << 4);
-    const float error = x[i] - steps * scale;
-    lost += error * error;
-  }
-  return lost;
-}
-
-// `x`: 32 numbers. Of the scales that bring the largest to between 5 and 9 steps, up or down, the one that loses least.
+// `x`: 32 numbers. The scale of least squares, tried with the largest number from 6 to 8.6 steps up or down.
 // false: a number is not finite, or too large for the scale.
 inline bool quantize_q4_0(const float* x, BlockQ4_0* block) {
-  float largest = 0;
-  bool finite = true;
-  for (size_t i = 0; i < BlockQ4_0::kSize; ++i) {
-    finite &= std::isfinite(x[i]);
-    if (std::fabs(x[i]) > std::fabs(largest)) largest = x[i];
-  }
-  if (!finite || std::fabs(largest) > 5 * 65504.0f) return false;
-  float least = INFINITY;
-  for (int tenths = 50; tenths <= 90; tenths += 2) {
-    for (const float sign : {-1.0f, 1.0f}) {
-      BlockQ4_0 candidate;
-      const float lost = round_q4_0(x, f32_to_f16(sign * largest * 10 / static_cast<float>(tenths)), &candidate);
-      if (lost < least) {
-        least = lost;
-        *block = candidate;
-      }
-    }
+  static constexpr float kEnds[] = {-8.6f, -8.3f, -8, -7.7f, -7.4f, -7.1f, -6.8f, -6.4f, -6, 6, 6.5f, 6.8f, 7.1f, 7.4f};
+  constexpr float kLeast = -8, kMost = 7;
+  const float extreme = extreme_of<BlockQ4_0::kSize>(x);
+  if (!(std::fabs(extreme) <= 5 * 65504.0f)) return false;
+  block->scale = f32_to_f16(fit_scale<BlockQ4_0::kSize>(x, extreme, kEnds, kLeast, kMost));
+  const float scale = f16_to_f32(block->scale), inverse = scale == 0 ? 0 : 1 / scale;
+  constexpr size_t kHalf = BlockQ4_0::kSize / 2;
+  for (size_t i = 0; i < kHalf; ++i) {
+    const int below = static_cast<int>(nearest_step(x[i], inverse, kLeast, kMost)) + BlockQ4_0::kBias;
+    const int above = static_cast<int>(nearest_step(x[i + kHalf], inverse, kLeast, kMost)) + BlockQ4_0::kBias;
+    block->halves[i] = static_cast<uint8_t>(below | above << 4);
   }
   return true;
 }

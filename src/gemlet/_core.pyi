@@ -10,6 +10,8 @@ _Ids = npt.NDArray[np.int32]
 _Long = npt.NDArray[np.int64]
 _Float = npt.NDArray[np.float32]
 
+FORMATS: dict[str, tuple[int, int]]
+
 def isas() -> list[str]: ...
 def default_isa() -> str: ...
 

@@ -5,13 +5,16 @@ how other ports lose the dense head, the window or the bidirectional mask.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from gemlet import _core
 from gemlet.errors import UnsupportedModel, WeightsError
+from gemlet.prompts import PUBLISHED_PROMPTS
 
 # A query sees the keys at most 256 away. config.json says it as 512 (both sides together); a checkpoint that
 # transformers has loaded and saved again says 257 (one side, exclusive).   Source: configuration_gemma3.py
@@ -46,7 +49,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises WeightsError when a file is missing or no JSON, UnsupportedModel when the engine cannot run it as it is
     meant.
     """
-    if folder.suffix == ".gguf" and not folder.is_dir():
+    if is_gguf(folder):
         return _read_gguf(folder)
     config = _read(folder / "config.json")
     _check_architecture(config, folder)
@@ -69,6 +72,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
+def is_gguf(path: Path) -> bool:
+    """Is it one file, by its name or by its first bytes? Ollama's blobs have no suffix."""
+    if path.is_dir():
+        return False
+    if path.suffix == ".gguf":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
+
+
 def checkpoint_files(folder: Path) -> list[Path]:
     """Every file that a run of the checkpoint in `folder` reads, as far as they are there.
 
@@ -86,20 +102,29 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 
 def _read_gguf(path: Path) -> Checkpoint:
-    """A file holds all there is; one that llama.cpp's converter wrote has no prompts."""
+    """A file holds all there is; one that llama.cpp's converter wrote has no prompts and gets the published ones."""
     gguf = _core.Gguf.open(str(path))
     config = gguf.config()
     limit = config["max_position_embeddings"]
     own = gguf.metadata.get("gemlet.max_seq_length", limit)
     try:
-        prompts = json.loads(gguf.metadata.get("gemlet.prompts", "{}"))
+        own_prompts = gguf.metadata.get("gemlet.prompts")
+        prompts = dict(PUBLISHED_PROMPTS) if own_prompts is None else json.loads(own_prompts)
         sound = all(isinstance(text, str) for text in prompts.values()) and isinstance(own, int) and own >= 8
     except (TypeError, ValueError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise WeightsError(f"{path}: its gemlet.prompts or gemlet.max_seq_length is damaged: write it again", str(path))
-    stored = gguf.tensors["layers.0.mlp.down_proj.weight"][0].lower()
-    return Checkpoint(path.parent, config, [(str(path), "")], prompts, min(limit, own), stored, gguf)
+    return Checkpoint(path.parent, config, [(str(path), "")], prompts, min(limit, own), _stored(gguf), gguf)
+
+
+def _stored(gguf: _core.Gguf) -> str:
+    """The type of most numbers in the layers' matrices: a file may mix several."""
+    numbers: Counter[str] = Counter()
+    for name, (dtype, shape) in gguf.tensors.items():
+        if name.startswith("layers.") and len(shape) == 2:
+            numbers[dtype.lower()] += prod(shape)
+    return max(numbers, key=numbers.__getitem__, default="f32")
 
 
 def _read(path: Path, kind: type = dict, missing: Any = None) -> Any:

@@ -24,6 +24,24 @@ CARD_PROMPTS = {
     )
 }
 
+# The published config_sentence_transformers.json, for a file that another program wrote: it has no prompts.
+PUBLISHED_PROMPTS = {
+    "query": CARD_PROMPTS["search result"],
+    "document": "title: none | text: ",
+    "BitextMining": CARD_PROMPTS["search result"],
+    "Clustering": CARD_PROMPTS["clustering"],
+    "Classification": CARD_PROMPTS["classification"],
+    "InstructionRetrieval": CARD_PROMPTS["code retrieval"],
+    "MultilabelClassification": CARD_PROMPTS["classification"],
+    "PairClassification": CARD_PROMPTS["sentence similarity"],
+    "Reranking": CARD_PROMPTS["search result"],
+    "Retrieval": CARD_PROMPTS["search result"],
+    "Retrieval-query": CARD_PROMPTS["search result"],
+    "Retrieval-document": "title: none | text: ",
+    "STS": CARD_PROMPTS["sentence similarity"],
+    "Summarization": CARD_PROMPTS["summarization"],
+}
+
 _PROMPTED = re.compile(r"(task: [^|\n]{1,40} \| query: |title: [^|\n]{1,200} \| text: )")
 
 

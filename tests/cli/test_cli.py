@@ -334,3 +334,18 @@ def test_a_second_start_imports_only_what_it_runs(tiny_checkpoint: Path) -> None
     imported = {line.rsplit("|", 1)[1].strip() for line in log.splitlines() if line.startswith("import time:")}
     assert "gemlet.quantized" in imported
     assert not imported & heavy
+
+
+def test_info_of_a_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    assert run("quantize", tiny_checkpoint, file, "--no-check").returncode == 0
+    facts = json.loads(run("info", "--json", "--tensors", file).stdout)
+    assert facts["types"].keys() == {"Q8_0", "F32"}
+    matrices = 2 * 7 + 3
+    assert facts["types"]["Q8_0"].startswith(f"{matrices} tensors, ")
+    assert facts["tensors"]["embed_tokens.weight"] == "Q8_0 [512, 64]"
+    assert "tensors" not in json.loads(run("info", "--json", file).stdout)
+    file.write_bytes(file.read_bytes()[:5000])
+    broken = run("info", file)
+    assert broken.returncode == 1
+    assert "the file is damaged: fetch or write it again" in broken.stderr

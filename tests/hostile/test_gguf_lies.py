@@ -2,114 +2,18 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gguf_parts import ARRAY, BOOL, F32, STRING, U32, Parts, array, take_apart, text, u32
 from tiny_tokenizer import SIZE, pieces
 
 from gemlet import _core
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 from gemlet.gguf import write_gguf
-
-U32, F32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
-
-
-@dataclass
-class Place:
-    dims: list[int]
-    type: int
-    offset: int
-
-
-@dataclass
-class Parts:
-    """A file taken apart: metadata as encoded values, tensors without their bytes, the data."""
-
-    metadata: list[tuple[bytes, bytes]] = field(default_factory=list)
-    tensors: list[tuple[bytes, Place]] = field(default_factory=list)
-    data: bytes = b""
-    magic: bytes = b"GGUF"
-    version: int = 3
-    alignment: int = 32
-    tensor_count: int | None = None
-    value_count: int | None = None
-
-    def get(self, key: str) -> bytes:
-        return dict(self.metadata)[key.encode()]
-
-    def put(self, key: str, value: bytes) -> None:
-        self.drop(key)
-        self.metadata.append((key.encode(), value))
-
-    def drop(self, key: str) -> None:
-        self.metadata = [(k, v) for k, v in self.metadata if k != key.encode()]
-
-    def place(self, name: str) -> Place:
-        return dict(self.tensors)[name.encode()]
-
-    def drop_tensor(self, name: str) -> None:
-        self.tensors = [(n, p) for n, p in self.tensors if n != name.encode()]
-
-    def join(self) -> bytes:
-        tensors = len(self.tensors) if self.tensor_count is None else self.tensor_count
-        values = len(self.metadata) if self.value_count is None else self.value_count
-        head = self.magic + struct.pack("<IQQ", self.version, tensors, values)
-        head += b"".join(text(key) + value for key, value in self.metadata)
-        for name, place in self.tensors:
-            head += text(name) + struct.pack(f"<I{len(place.dims)}Q", len(place.dims), *place.dims)
-            head += struct.pack("<IQ", place.type, place.offset)
-        return head + bytes(-len(head) % self.alignment) + self.data
-
-
-def text(value: bytes) -> bytes:
-    return struct.pack("<Q", len(value)) + value
-
-
-def u32(value: int) -> bytes:
-    return struct.pack("<II", U32, value)
-
-
-def array(element: int, count: int, data: bytes) -> bytes:
-    return struct.pack("<IIQ", ARRAY, element, count) + data
-
-
-def take_apart(blob: bytes) -> Parts:
-    at = 8
-    sizes = {0: 1, 1: 1, 2: 2, 3: 2, U32: 4, 5: 4, F32: 4, BOOL: 1, 10: 8, 11: 8, 12: 8}
-
-    def take(form: str) -> int:
-        nonlocal at
-        (value,) = struct.unpack_from("<" + form, blob, at)
-        at += struct.calcsize("<" + form)
-        return int(value)
-
-    def take_text() -> bytes:
-        nonlocal at
-        length = take("Q")
-        at += length
-        return blob[at - length : at]
-
-    tensors, values = take("Q"), take("Q")
-    parts = Parts()
-    for _ in range(values):
-        key, begin = take_text(), at
-        kind, count = take("I"), 1
-        if kind == ARRAY:
-            kind, count = take("I"), take("Q")
-        for _ in range(count if kind == STRING else 0):
-            take_text()
-        at += 0 if kind == STRING else count * sizes[kind]
-        parts.metadata.append((key, blob[begin:at]))
-    for _ in range(tensors):
-        name = take_text()
-        dims = [take("Q") for _ in range(take("I"))]
-        parts.tensors.append((name, Place(dims, take("I"), take("Q"))))
-    parts.data = blob[at + -at % 32 :]
-    return parts
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +152,16 @@ HUGE = 2**64 - 1
         (set_place("dense_2.weight", dims=[32] * 5), WeightsError, "5 dimensions"),
         (set_place("dense_2.weight", dims=[64, 10**6]), WeightsError, "outside the file"),
         (set_place("dense_2.weight", type=0), WeightsError, "`dense_3.weight` overlaps another"),
-        (set_place("dense_2.weight", type=14), UnsupportedModel, "`dense_2.weight`: Q6_K is not read yet"),
+        (
+            set_place("dense_2.weight", type=16),
+            UnsupportedModel,
+            "`dense_2.weight`: IQ2_XXS is not read yet; these",
+        ),
+        (
+            set_place("dense_2.weight", type=14),
+            WeightsError,
+            "rows of 64, which are no whole blocks of 256",
+        ),
         (set_place("dense_2.weight", type=4), UnsupportedModel, "number 4 is not read yet"),
         (set_place("dense_2.weight", type=2**32 - 1), UnsupportedModel, "number 4294967295 is not read"),
         (overlap, WeightsError, "overlaps another"),
@@ -481,9 +394,9 @@ def test_wild_ids_are_never_given_out(parts: Parts, tmp_path: Path, name: str, v
         (first,) = struct.unpack_from("<I", tables.bytes, page)
         struct.pack_into("<i", tables.bytes, tables.begins["characters"] + 4 * (first + 32), pieces().index("▁"))
     tokenizer = read(tmp_path / "wild.gguf", tables.file())
-    for text in TEXTS:
+    for sentence in TEXTS:
         try:
-            ids, _ = tokenizer.encode([text], False)
+            ids, _ = tokenizer.encode([sentence], False)
         except WeightsError as error:
             assert "damaged" in str(error)
         except InputError as error:
@@ -691,3 +604,22 @@ def test_a_scale_that_is_no_number_is_reported(parts: Parts, tmp_path: Path) -> 
     packed = Packed(parts)
     struct.pack_into("<f", packed.bytes, 64, float("nan"))
     assert np.isnan(vector(tmp_path / "nan.gguf", packed.file())).all()
+
+
+def test_ollamas_blob_is_read(parts: Parts, blob: bytes, tmp_path: Path) -> None:
+    """Architecture gemma3, its keys under that name, no key of our own, no suffix."""
+    from gemlet import Embedder
+
+    (tmp_path / "own.gguf").write_bytes(blob)
+    parts.put("general.architecture", struct.pack("<I", STRING) + text(b"gemma3"))
+    parts.metadata = [
+        (key.replace(b"gemma-embedding.", b"gemma3."), value)
+        for key, value in parts.metadata
+        if not key.startswith((b"gemlet.", b"gemma-embedding.dense"))
+    ]
+    path = tmp_path / f"sha256-{'0' * 64}"
+    path.write_bytes(parts.join())
+    plain, blob_of_ollama = Embedder(tmp_path / "own.gguf"), Embedder(path)
+    assert blob_of_ollama.prompts == plain.prompts
+    assert blob_of_ollama.max_seq_length == 2048
+    assert (plain.encode_query("a text") * blob_of_ollama.encode_query("a text")).sum() > 0.999

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gemlet.checkpoint import is_gguf
 from gemlet.errors import ModelError, ModelNotFound
 from gemlet.pretrained.hub_cache import HubCache
 from gemlet.pretrained.pins import PINNED, TERMS, PinnedCheckpoint
@@ -44,7 +45,7 @@ def _find(name_or_path: str | os.PathLike[str], *, offline: bool, refresh: bool,
     name = os.fspath(name_or_path)
     given = Path(name).expanduser()
     if name and given.exists():
-        return given if given.is_dir() or given.suffix == ".gguf" else given.parent
+        return given if given.is_dir() or is_gguf(given) else given.parent
     offline = offline or _is_set("GEMLET_OFFLINE") or _is_set("HF_HUB_OFFLINE")
     if isinstance(name_or_path, os.PathLike) or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         known = " or ".join(f"`{pinned}`" for pinned in PINNED)
