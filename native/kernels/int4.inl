@@ -19,11 +19,12 @@ struct Int4 {
 
   // Behind the k bytes of a prepared row: for each block where its sum starts, which is minus what the bias adds to it;
   // for each group its scale.
-  static constexpr size_t kRowBytes = round_up(kMaxInt8Width + kMaxInt8Width / kInt4Block * sizeof(int32_t) +
-                                                   kMaxInt8Width / kInt8Group * sizeof(float),
-                                               64);
+  static constexpr size_t kRowBytes = round_up(
+      kMaxInt8Width + kMaxInt8Width / kInt4Block * sizeof(int32_t) + kMaxInt8Width / kInt8Group * sizeof(float), 64);
   static size_t row_bytes(size_t) { return kRowBytes; }
-  static size_t panel_bytes(size_t k) { return (k + kPairedBlocks * kInt4Block - 1) / (kPairedBlocks * kInt4Block) * kPairBytes; }
+  static size_t panel_bytes(size_t k) {
+    return (k + kPairedBlocks * kInt4Block - 1) / (kPairedBlocks * kInt4Block) * kPairBytes;
+  }
 
   static void prepare(const float* x, size_t k, void* row) {
     auto* numbers = static_cast<uint8_t*>(row);
@@ -75,16 +76,14 @@ struct Int4 {
         const uint8_t* pair = w + b / kPairedBlocks * kPairBytes;
         const size_t second = b % kPairedBlocks;
         Registers<I, kRows * kTileVectors> acc;
-        acc.each([&](size_t i, I& a) GEMLET_LAMBDA {
-          a = I::broadcast(starts + b * sizeof(int32_t) + i / kTileVectors * kRowBytes);
-        });
+        acc.each([&](size_t i, I& a)
+                     GEMLET_LAMBDA { a = I::broadcast(starts + b * sizeof(int32_t) + i / kTileVectors * kRowBytes); });
         add_block<kRows>(acc, x + b * kInt4Block, pair + kPairHeadBytes + second * kBlockBytes, fetch);
         V scale[kTileVectors];
         for (size_t v = 0; v < kTileVectors; ++v)
           scale[v] = load_f16(pair + v * kVectorBytes + second * V::kLanes * sizeof(uint16_t));
-        sums.each(acc, [&](size_t i, V& s, I& a) GEMLET_LAMBDA {
-          s = multiply_add(to_float(a), scale[i % kTileVectors], s);
-        });
+        sums.each(acc, [&](size_t i, V& s, I& a)
+                           GEMLET_LAMBDA { s = multiply_add(to_float(a), scale[i % kTileVectors], s); });
       }
       sums.each([&](size_t i, V& s) GEMLET_LAMBDA {
         float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
@@ -108,9 +107,9 @@ static void pack_q4_0(const uint8_t* blocks, size_t n, size_t k, void* packed, s
       const size_t second = b % kPairedBlocks;
       uint32_t words[kWords];
       __builtin_memcpy(words, blocks + sizeof(uint16_t), sizeof words);
-      const uint32_t steps[kWords] = {(words[0] & kLow) | (words[1] & kLow) << 4,
-                                      (words[2] & kLow) | (words[3] & kLow) << 4,
-                                      (words[0] >> 4 & kLow) | (words[1] & ~kLow), (words[2] >> 4 & kLow) | (words[3] & ~kLow)};
+      const uint32_t steps[kWords] = {
+          (words[0] & kLow) | (words[1] & kLow) << 4, (words[2] & kLow) | (words[3] & kLow) << 4,
+          (words[0] >> 4 & kLow) | (words[1] & ~kLow), (words[2] >> 4 & kLow) | (words[3] & ~kLow)};
       uint8_t* numbers = pair + kPairHeadBytes + second * kBlockBytes + at * kUnitBytes;
       for (size_t s = 0; s < kWords; ++s) __builtin_memcpy(numbers + s * kStepBytes, &steps[s], kUnitBytes);
       __builtin_memcpy(pair + vector * kVectorBytes + (second * V::kLanes + lane) * sizeof(uint16_t), blocks,
@@ -121,9 +120,9 @@ static void pack_q4_0(const uint8_t* blocks, size_t n, size_t k, void* packed, s
 
 constexpr Gemm kInt4 = {Int4::row_bytes, Int4::panel_bytes, Int4::prepare, nullptr, nullptr, nullptr, multiply<Int4>};
 
-#define GEMLET_TABLE(name, rank, supported)                                                                         \
-  extern const Kernels table;                                                                                       \
-  const Kernels table {                                                                                             \
-    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, kInt4, pack_q4_0, rms_norm, add_rms_norm,    \
-        rope, gelu_tanh_mul, scale, mean_rows, spin_int8                                                            \
+#define GEMLET_TABLE(name, rank, supported)                                                                            \
+  extern const Kernels table;                                                                                          \
+  const Kernels table {                                                                                                \
+    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, kInt4, pack_q4_0, rms_norm, add_rms_norm, rope, \
+        gelu_tanh_mul, scale, mean_rows, spin_int8                                                                     \
   }

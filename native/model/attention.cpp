@@ -128,8 +128,8 @@ void mix(const Pass& pass, const Layer& layer) {
                              pass.work.qkv.data() + (token + r) * c.qkv_width() + (g * shared + h) * c.head_dim);
     }
     for (size_t r = 0; r < rows; ++r)
-      layer.o_proj.prepare(pass.work.qkv.data() + (token + r) * c.qkv_width(),
-                           pass.work.input.data() + (token + r) * layer.o_proj.row_bytes());
+      layer.o_proj.prepare(pass.work.qkv.data() + (token + r) * c.qkv_width(), pass.work.input.data(), pass.tokens,
+                           token + r);
   });
 }
 
@@ -140,7 +140,7 @@ void attention(const Pass& pass, const Layer& layer) {
   Workspace& work = pass.work;
   {
     Timed timed(pass.watch, kLinears);
-    apply(pass, layer.qkv_proj, work.input.data(), pass.tokens, work.qkv.data(), c.qkv_width());
+    apply(pass, layer.qkv_proj, work.input.data(), pass.tokens, 0, pass.tokens, work.qkv.data(), c.qkv_width());
   }
   {
     Timed timed(pass.watch, kKeysAndValues);
@@ -151,7 +151,7 @@ void attention(const Pass& pass, const Layer& layer) {
     mix(pass, layer);
   }
   Timed timed(pass.watch, kLinears);
-  apply(pass, layer.o_proj, work.input.data(), pass.tokens, work.output(), c.hidden_size);
+  apply(pass, layer.o_proj, work.input.data(), pass.tokens, 0, pass.tokens, work.output(), c.hidden_size);
 }
 
 }  // namespace gemlet

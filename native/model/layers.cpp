@@ -69,7 +69,8 @@ class Packer {
     pool.parallel_for(jobs_.size(), [&](size_t i, size_t) {
       const auto& [tensor, gemm, to] = jobs_[i];
       if (gemm == &kernels_.int4) {
-        kernels_.pack_q4_0(tensor->bytes.data, tensor->shape[0], tensor->shape[1], to, gemm->panel_bytes(tensor->shape[1]));
+        kernels_.pack_q4_0(tensor->bytes.data, tensor->shape[0], tensor->shape[1], to,
+                           gemm->panel_bytes(tensor->shape[1]));
       } else {
         pack_matrix(*tensor, {}, *gemm, to);
       }
@@ -150,24 +151,25 @@ void Linear::add(size_t outputs, const Gemm& gemm) {
     parts.back().n += outputs;
     return;
   }
-  size_t offset = row_bytes();
+  size_t before = row_bytes();
   for (const Part& part : parts)
-    if (part.gemm == &gemm) offset = part.row_offset;
-  parts.push_back({&gemm, outputs, offset, nullptr, {}});
+    if (part.gemm == &gemm) before = part.before;
+  parts.push_back({&gemm, outputs, before, nullptr, {}});
 }
 
 size_t Linear::row_bytes() const {
   size_t end = 0;
-  for (const Part& part : parts) end = std::max(end, part.row_offset + part.gemm->row_bytes(k));
+  for (const Part& part : parts) end = std::max(end, part.before + part.gemm->row_bytes(k));
   return end;
 }
 
-void Linear::prepare(const float* x, uint8_t* row) const {
-  size_t done = 0;  // parts come in the order of their offsets, but for a type that is there already
+void Linear::prepare(const float* x, uint8_t* rows, size_t count, size_t row) const {
+  size_t done = 0;  // bytes of a row in the types that are prepared; a later part may have one of them
   for (const Part& part : parts) {
-    if (part.row_offset < done) continue;
-    part.gemm->prepare(x, k, row + part.row_offset);
-    done = part.row_offset + 1;
+    if (part.before != done) continue;
+    const size_t bytes = part.gemm->row_bytes(k);
+    part.gemm->prepare(x, k, rows + part.before * count + row * bytes);
+    done += bytes;
   }
 }
 

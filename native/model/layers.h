@@ -32,7 +32,7 @@ enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices; in kInt8 
 struct Part {
   const Gemm* gemm;
   size_t n;                         // outputs
-  size_t row_offset;                // where a prepared row of x holds this type's form of it
+  size_t before;                    // bytes of a row of x in the types that come before this one
   const uint8_t* packed = nullptr;  // in `owned`, or in a mapped file
   Buffer<uint8_t> owned;
 };
@@ -46,9 +46,11 @@ struct Linear {
   // Adds n outputs, to the last part if that has their type.
   void add(size_t outputs, const Gemm& gemm);
 
-  // Of a prepared row, which holds x once for each type.
-  size_t row_bytes() const;
-  void prepare(const float* x, uint8_t* row) const;
+  // Prepared rows: all of them in one type, end to end, then all in the next.
+  size_t row_bytes() const;  // of one row in all types
+
+  // rows: of `count` rows the prepared ones; x: [k], the one at `row`.
+  void prepare(const float* x, uint8_t* rows, size_t count, size_t row) const;
 };
 
 struct Layer {

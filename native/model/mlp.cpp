@@ -9,13 +9,12 @@ namespace gemlet {
 void mlp(const Pass& pass, const Layer& layer) {
   const Config& c = pass.config;
   Workspace& work = pass.work;
-  const size_t in = layer.gate_up_proj.row_bytes(), middle = layer.down_proj.row_bytes();
   const size_t width = 2 * c.intermediate_size;
   for (size_t begin = 0; begin < pass.tokens; begin += kSlice) {
     const size_t rows = std::min(kSlice, pass.tokens - begin);
     {
       Timed timed(pass.watch, kLinears);
-      apply(pass, layer.gate_up_proj, work.input.data() + begin * in, rows, work.gate_up.data(), width);
+      apply(pass, layer.gate_up_proj, work.input.data(), pass.tokens, begin, rows, work.gate_up.data(), width);
     }
     {
       Timed timed(pass.watch, kRows);
@@ -23,11 +22,12 @@ void mlp(const Pass& pass, const Layer& layer) {
         const float* gate = work.gate_up.data() + row * width;
         float* activated = work.scratch[slot].row.data();
         pass.kernels.gelu_tanh_mul(gate, gate + c.intermediate_size, c.intermediate_size, activated);
-        layer.down_proj.prepare(activated, work.middle.data() + row * middle);
+        layer.down_proj.prepare(activated, work.middle.data(), rows, row);
       });
     }
     Timed timed(pass.watch, kLinears);
-    apply(pass, layer.down_proj, work.middle.data(), rows, work.output() + begin * c.hidden_size, c.hidden_size);
+    apply(pass, layer.down_proj, work.middle.data(), rows, 0, rows, work.output() + begin * c.hidden_size,
+          c.hidden_size);
   }
 }
 

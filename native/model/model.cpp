@@ -177,7 +177,8 @@ void Model::token_embeddings(const Batch& batch, float* out) const {
 std::vector<std::vector<double>> Model::mean_squares(const Batch& batch) const {
   check(batch);
   if (batch.sequences == 0) throw Error(Code::kInput, "no sequence, no mean");
-  if (weights_.layers[0].qkv_proj.parts[0].gemm != &kernels_.bf16) throw Error(Code::kInput, "mean squares are taken in bf16");
+  if (weights_.layers[0].qkv_proj.parts[0].gemm != &kernels_.bf16)
+    throw Error(Code::kInput, "mean squares are taken in bf16");
   Lease work(*this, batch);
   Squares squares;
   const Pass pass{config_, weights_, kernels_, pool_, *work, batch.tokens(), nullptr, &squares};

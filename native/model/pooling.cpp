@@ -21,11 +21,10 @@ void pool_and_project(const Pass& pass, float* out) {
 
   for (const Linear& dense : pass.weights.dense) {
     Buffer<uint8_t> prepared(rows * dense.row_bytes());
-    for_rows(pass.pool, rows, [&](size_t row, size_t) {
-      dense.prepare(x.data() + row * dense.k, prepared.data() + row * dense.row_bytes());
-    });
+    for_rows(pass.pool, rows,
+             [&](size_t row, size_t) { dense.prepare(x.data() + row * dense.k, prepared.data(), rows, row); });
     x = Buffer<float>(rows * dense.n);
-    apply(pass, dense, prepared.data(), rows, x.data(), dense.n);
+    apply(pass, dense, prepared.data(), rows, 0, rows, x.data(), dense.n);
   }
   std::memcpy(out, x.data(), x.size() * sizeof(float));
 }

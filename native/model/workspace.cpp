@@ -18,7 +18,7 @@ void open_row(const Pass& pass, const Buffer<float>& norm, const Linear& next, s
   const size_t n = pass.config.hidden_size;
   float* normed = pass.work.scratch[slot].row.data();
   pass.kernels.rms_norm(pass.work.hidden.data() + row * n, norm.data(), pass.config.rms_norm_eps, n, normed);
-  next.prepare(normed, pass.work.input.data() + row * next.row_bytes());
+  next.prepare(normed, pass.work.input.data(), pass.tokens, row);
 }
 
 void close_row(const Pass& pass, const Buffer<float>& post_norm, size_t row) {
@@ -96,11 +96,13 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   }
 }
 
-void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy) {
-  const size_t stride = linear.row_bytes();
-  if (pass.squares) add_squares(x, rows, stride, linear.k, (*pass.squares)[&linear]);
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t count, size_t first, size_t rows, float* y,
+           size_t ldy) {
   for (const Part& part : linear.parts) {
-    apply_part(pass.pool, part, linear.k, x + part.row_offset, rows, stride, y, ldy);
+    const size_t stride = part.gemm->row_bytes(linear.k);
+    const uint8_t* from = x + part.before * count + first * stride;
+    if (pass.squares) add_squares(from, rows, stride, linear.k, (*pass.squares)[&linear]);
+    apply_part(pass.pool, part, linear.k, from, rows, stride, y, ldy);
     y += part.n;
   }
 }

@@ -89,8 +89,10 @@ struct Pass {
   Squares* squares = nullptr;  // null: nobody asks; else the linears are bf16
 };
 
-// y[rows, n] = x[rows, k] * W^T on all threads; x: prepared rows; ldy: distance between rows of y.
-void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t rows, float* y, size_t ldy);
+// y[rows, n] = x[rows, k] * W^T on all threads; x: the rows from `first` on of `count` prepared ones; ldy: distance
+// between rows of y.
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t count, size_t first, size_t rows, float* y,
+           size_t ldy);
 
 // The body of a loop over rows, in steps that are worth handing out.
 void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body);
