@@ -65,30 +65,36 @@ nb::dict shapes_of(const std::map<std::string, Tensor>& tensors) {
 }
 
 DType to_dtype(const std::string& name) {
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw Error(Code::kInput, "tensors are written as F32, BF16 or Q8_0, not as `" + name + "`");
+  throw Error(Code::kInput, "tensors are written as F32, BF16, Q8_0 or Q4_0, not as `" + name + "`");
+}
+
+template <typename Block, bool (*kQuantize)(const float*, Block*)>
+bool encode_blocks(const float* x, size_t count, uint8_t* out) {
+  bool fits = true;
+  for (size_t i = 0; i < count; i += Block::kSize, out += sizeof(Block)) {
+    Block block{};
+    fits &= kQuantize(x + i, &block);
+    std::memcpy(out, &block, sizeof block);
+  }
+  return fits;
 }
 
 // `count` numbers as `dtype` stores them; false: one of them does not fit.
 bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
-  bool fits = true;
+  if (dtype == DType::kQ8_0) return encode_blocks<BlockQ8_0, quantize_q8_0>(x, count, out);
+  if (dtype == DType::kQ4_0) return encode_blocks<BlockQ4_0, quantize_q4_0>(x, count, out);
   if (dtype == DType::kF32) {
     std::memcpy(out, x, count * sizeof(float));
-  } else if (dtype == DType::kBF16) {
+  } else {
     for (size_t i = 0; i < count; ++i) {
       const uint16_t half = f32_to_bf16(x[i]);
       std::memcpy(out + 2 * i, &half, sizeof half);
     }
-  } else {
-    for (size_t i = 0; i < count; i += BlockQ8_0::kSize, out += sizeof(BlockQ8_0)) {
-      BlockQ8_0 block;
-      fits &= quantize_q8_0(x + i, &block);
-      std::memcpy(out, &block, sizeof block);
-    }
   }
-  return fits;
+  return true;
 }
 
 // How a file holds a matrix packed.
@@ -119,7 +125,7 @@ struct WeightFile {
     const size_t row = tensor.size() / std::max<size_t>(tensor.shape[0], 1);
     if (tensor.shape.back() % std::max(elements_of(dtype), elements_of(tensor.dtype))) {
       throw Error(Code::kUnsupported, file.path() + ": tensor `" + name + "` has rows of " +
-                                          std::to_string(tensor.shape.back()) + ", no whole blocks of Q8_0");
+                                          std::to_string(tensor.shape.back()) + ", no whole blocks of " + dtype_name);
     }
     const Factors factors = to_factors(tensor, rows, columns);
     auto out = new_array<uint8_t>({(end - begin) * row / elements_of(dtype) * bytes_of(dtype)});
@@ -299,7 +305,7 @@ void bind_gguf(nb::module_& m) {
       .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })
       .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
            nb::arg("add") = 0.0f, nb::arg("rows") = nb::none(), nb::arg("columns") = nb::none(),
-           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\" or \"Q8_0\", each number with `add` on top and "
+           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\", \"Q8_0\" or \"Q4_0\", each number with `add` on top and "
            "then multiplied by its row's and its column's factor. Raises WeightsError for a number that does not fit.")
       .def("pack", &WeightFile::pack, nb::arg("name"), nb::arg("type"), nb::arg("rows") = nb::none(),
            nb::arg("columns") = nb::none(),

@@ -125,6 +125,19 @@ Array<float> gemm_columns(const std::string& isa, const std::string& type, const
   return y;
 }
 
+// x: [rows, k]; blocks: [n, k / 32 * 18] of a file's Q4_0.
+Array<float> gemm_q4_0(const std::string& isa, const Matrix& x, const Input<uint8_t, 2>& blocks) {
+  const size_t rows = x.shape(0), k = x.shape(1), n = blocks.shape(0);
+  expect(n % kPanel == 0 && k % kInt4Block == 0 && k <= kMaxInt8Width && blocks.shape(1) == k / kInt4Block * 18);
+  const Gemm& gemm = table(isa).int4;
+  const size_t panel = gemm.panel_bytes(k);
+  Buffer<uint8_t> packed(n / kPanel * panel), prepared = prepared_rows(gemm, x);
+  table(isa).pack_q4_0(blocks.data(), n, k, packed.data(), panel);
+  auto y = new_array<float>({rows, n});
+  gemm.multiply(prepared.data(), rows, gemm.row_bytes(k), packed.data(), n / kPanel, k, panel, y.data(), n);
+  return y;
+}
+
 // How many operations it did; lets other Python threads run.
 size_t spin_int8(const std::string& isa, size_t rounds) {
   const Kernels& kernels = table(isa);
@@ -145,6 +158,7 @@ void bind_kernels(nb::module_& m) {
   k.def("mean_rows", mean_rows);
   k.def("gemm", gemm);
   k.def("gemm_columns", gemm_columns);
+  k.def("gemm_q4_0", gemm_q4_0);
   k.def("spin_int8", spin_int8);
 }
 

@@ -171,7 +171,27 @@ static __m256i dot_bytes(__m256i acc, __m256i biased_w, __m256i x) {
 #endif
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_bytes(acc.hi, w.hi, x.hi)}; }
 
-// 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
-constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
+// 4 products of a half of a byte, 0 to 15, and a byte.
+#ifdef __AVXVNNI__
+static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
+#else
+static __m256i dot_halves(__m256i acc, __m256i w, __m256i x) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
+}
+static I dot_halves(I acc, U w, U x) { return {dot_halves(acc.lo, w.lo, x.lo), dot_halves(acc.hi, w.hi, x.hi)}; }
+#endif
+static U low_halves(U u) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  return {_mm256_and_si256(u.lo, mask), _mm256_and_si256(u.hi, mask)};
+}
+static U high_halves(U u) { return low_halves({_mm256_srli_epi16(u.lo, 4), _mm256_srli_epi16(u.hi, 4)}); }
 
-#include "kernels/int8.inl"
+static V load_f16(const void* p) {
+  auto* from = static_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from + 1))};
+}
+
+// 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
+constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4, kInt4Rows = 3;
+
+#include "kernels/int4.inl"

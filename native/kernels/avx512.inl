@@ -141,7 +141,21 @@ static V dot_f32(V acc, U w, U x) {
 static V dot_bf16(V acc, U w, U x) { return {dot_pairs(acc.v, w.v, x.v)}; }
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 
-// 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
-constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9;
+// 4 products of a half of a byte, 0 to 15, and a byte.
+#ifdef __AVX512VNNI__
+static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
+#else
+static I dot_halves(I acc, U w, U x) {
+  const __m512i pairs = _mm512_maddubs_epi16(w.v, x.v);
+  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+}
+#endif
+static U low_halves(U u) { return {_mm512_and_si512(u.v, _mm512_set1_epi8(15))}; }
+static U high_halves(U u) { return {_mm512_and_si512(_mm512_srli_epi16(u.v, 4), _mm512_set1_epi8(15))}; }
 
-#include "kernels/int8.inl"
+static V load_f16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))}; }
+
+// 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
+constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9, kInt4Rows = 6;
+
+#include "kernels/int4.inl"

@@ -11,7 +11,7 @@ constexpr size_t kVectorBytes = V::kLanes * kUnitBytes;
 constexpr size_t kPanelVectors = kPanel / V::kLanes;
 static_assert(kPanelVectors % kTileVectors == 0);
 
-static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+static constexpr size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 // kCount registers. An array would be indexed by a loop's variable, and GCC unrolls such loops after it has decided
 // that the array lives in memory: the accumulators would be stored and loaded at every step.
@@ -25,11 +25,18 @@ struct Registers {
     before.each(f);
     f(kCount - 1, last);
   }
+  template <typename S, typename F>
+  GEMLET_INLINE void each(Registers<S, kCount>& other, F f) {
+    before.each(other.before, f);
+    f(kCount - 1, last, other.last);
+  }
 };
 template <typename R>
 struct Registers<R, 0> {
   template <typename F>
   GEMLET_INLINE void each(F) {}
+  template <typename S, typename F>
+  GEMLET_INLINE void each(Registers<S, 0>&, F) {}
 };
 
 // What the tiles of one panel fetch of the next one, each its part: `stride` bytes at each step. With many tiles the

@@ -1,6 +1,6 @@
 // int8.inl - the packed matrix product in bytes, once for all ISAs.   (chapter 2)
 //
-// Included by each ISA file as the last of the three. A row is cut into groups, each with a scale of its own (the last
+// A row is cut into groups, each with a scale of its own (the last
 // may be shorter). Before it is rounded, every block of 32 is multiplied by the Hadamard matrix of +1 and -1, which
 // spreads a few large numbers over all 32 and cancels in the product: (H x) . (H w) = 32 x . w.
 
@@ -242,10 +242,3 @@ constexpr Gemm kInt8Fine = {
 constexpr Gemm kInt8Values = {
     Int8Values::row_bytes,    Int8Values::panel_bytes,   Int8Values::prepare, Int8Values::prepare_softmax, nullptr,
     Int8Values::pack_columns, multiply<Int8Values::Tile>};
-
-#define GEMLET_TABLE(name, rank, supported)                                                                         \
-  extern const Kernels table;                                                                                       \
-  const Kernels table {                                                                                             \
-    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, rms_norm, add_rms_norm, rope, gelu_tanh_mul, \
-        scale, mean_rows, spin_int8                                                                                 \
-  }

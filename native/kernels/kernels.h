@@ -21,6 +21,7 @@ constexpr size_t kInt8FineGroup = 64, kMaxInt8FineWidth = 256;
 constexpr size_t kInt8ValuesGroup = 64, kMaxInt8Values = 2048;
 // Keys and values begin and end at multiples of this.
 constexpr size_t kKeyUnit = kInt8ValuesGroup;
+constexpr size_t kInt4Block = 32;  // numbers of a row of w that share a scale in Q4_0
 // Packed bytes are stored as w + 128: the instructions that multiply bytes take one of the two unsigned.
 constexpr int32_t kWeightBias = 128;
 
@@ -43,12 +44,12 @@ struct Gemm {
 
   // row: e^(score - the largest) over scores[begin, end) and 0 elsewhere in [0, n), prepared; returns 1 / their sum.
   // scores is scratch after. begin < end <= n, n % 32 == 0, for int8_values n % 64 == 0. There is none for
-  // int8 and int8_fine.
+  // int8, int8_fine and int4.
   float (*prepare_softmax)(float* scores, size_t begin, size_t end, size_t n, void* row);
 
   // Packs w[n, k] into ceil(n / 32) panels at a distance of stride_panel bytes, panel_bytes(k) or more; outputs past n
   // are zero. Element (i, j) is w[i * ld + j]; of pack_columns w[j * ld + i], n % 32 == 0. Of the int8 products,
-  // int8_values has only pack_columns and the others only pack.
+  // int8_values has only pack_columns, int4 neither (see pack_q4_0) and the others only pack.
   void (*pack)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
   void (*pack_columns)(const float* w, size_t n, size_t k, size_t ld, void* packed, size_t stride_panel);
 
@@ -72,6 +73,10 @@ struct Kernels {
   // Of softmax and values: nothing is rotated, x is not negative and rounded to 0..255 with one scale for 64 (k is a
   // multiple of that), w to int8 with one for 64 as well. The same bits everywhere.
   Gemm int8_values;
+  Gemm int4;  // x rounded to int8 with one scale for 128, w as a file's Q4_0 has it; the same bits everywhere
+
+  // What stands in for int4.pack. blocks: [n, k / 32] of ggml's Q4_0, 18 bytes each; n, k: multiples of 32.
+  void (*pack_q4_0)(const uint8_t* blocks, size_t n, size_t k, void* packed, size_t stride_panel);
 
   // y = weight * x / sqrt(mean(x^2) + eps).  x, y, weight: [n]; weight is 1 + the checkpoint's. Source: Gemma3RMSNorm.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);

@@ -170,10 +170,38 @@ static I dot_int8(I acc, U w, U x) {
   return acc;
 }
 
-constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2;
+static U low_halves(U u) {
+  for (uint32_t& l : u.lane) l &= 0x0f0f0f0f;
+  return u;
+}
+static U high_halves(U u) {
+  for (uint32_t& l : u.lane) l = l >> 4 & 0x0f0f0f0f;
+  return u;
+}
+static I dot_halves(I acc, U w, U x) {
+  for (size_t i = 0; i < I::kLanes; ++i)
+    for (int shift = 0; shift < 32; shift += 8)
+      acc.lane[i] += static_cast<int32_t>(w.lane[i] >> shift & 0xff) * static_cast<int8_t>(x.lane[i] >> shift);
+  return acc;
+}
+
+// Half precision: the exponent moves by 112; 2^112 does that for the subnormal as well.
+static V load_f16(const void* p) {
+  uint16_t halves[V::kLanes];
+  __builtin_memcpy(halves, p, sizeof halves);
+  V v;
+  for (size_t i = 0; i < V::kLanes; ++i) {
+    const uint32_t sign = uint32_t{halves[i]} << 16 & 0x80000000, rest = uint32_t{halves[i]} << 13 & 0x0fffe000;
+    const float magnitude = rest >= 0x0f800000 ? as_float(rest | 0x70000000) : as_float(rest) * 0x1p112f;
+    v.lane[i] = as_float(sign | bits_of(magnitude));
+  }
+  return v;
+}
+
+constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2, kInt4Rows = 2;
 constexpr bool kUnsignedWeights = false;
 
-#include "kernels/int8.inl"
+#include "kernels/int4.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

@@ -19,7 +19,7 @@ std::string spell(const std::vector<size_t>& shape) {
 // Collects the tensors by name and the packing to be done, which then runs in parallel, one matrix an iteration.
 class Packer {
  public:
-  explicit Packer(const Source& source) : source_(source) {}
+  Packer(const Source& source, const Kernels& kernels) : source_(source), kernels_(kernels) {}
 
   const Tensor& find(const std::string& name, const std::vector<size_t>& shape) const {
     auto found = source_.tensors.find(name);
@@ -40,14 +40,18 @@ class Packer {
   }
 
   // The matrices `names`, each [n, k], end to end: the next ones of `mapped` where a file holds them packed.
-  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& gemm, Bytes& mapped) {
-    Linear linear{&gemm, 0, k, nullptr, {}};
+  // In bytes, matrices that are all Q4_0 stay as they are.
+  Linear linear(const std::vector<std::pair<std::string, size_t>>& names, size_t k, const Gemm& type, Bytes& mapped) {
+    Linear linear{&type, 0, k, nullptr, {}};
     std::vector<const Tensor*> tensors;
+    bool q4_0 = &type == &kernels_.int8;
     for (const auto& [name, n] : names) {
       tensors.push_back(&find(name + ".weight", {n, k}));
+      q4_0 &= tensors.back()->dtype == DType::kQ4_0;
       linear.n += n;
     }
-    const size_t size = packed_bytes(linear.n, k, gemm);
+    if (q4_0) linear.gemm = &kernels_.int4;
+    const size_t size = packed_bytes(linear.n, k, *linear.gemm);
     if (mapped.data) {
       linear.packed = take(mapped, size);
       return linear;
@@ -56,8 +60,8 @@ class Packer {
     linear.packed = linear.owned.data();
     uint8_t* to = linear.owned.data();
     for (const Tensor* tensor : tensors) {
-      jobs_.push_back({tensor, &gemm, to});
-      to += packed_bytes(tensor->shape[0], k, gemm);
+      jobs_.push_back({tensor, linear.gemm, to});
+      to += packed_bytes(tensor->shape[0], k, *linear.gemm);
     }
     return linear;
   }
@@ -65,7 +69,11 @@ class Packer {
   void run(ThreadPool& pool) {
     pool.parallel_for(jobs_.size(), [&](size_t i, size_t) {
       const auto& [tensor, gemm, to] = jobs_[i];
-      pack_matrix(*tensor, {}, *gemm, to);
+      if (gemm == &kernels_.int4) {
+        kernels_.pack_q4_0(tensor->bytes.data, tensor->shape[0], tensor->shape[1], to, gemm->panel_bytes(tensor->shape[1]));
+      } else {
+        pack_matrix(*tensor, {}, *gemm, to);
+      }
       source_.release(tensor->bytes);
     });
   }
@@ -86,6 +94,7 @@ class Packer {
     uint8_t* to;
   };
   const Source& source_;
+  const Kernels& kernels_;
   std::vector<Job> jobs_;
 };
 
@@ -163,7 +172,7 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   check_widths(c, storage);
   const Gemm& body = storage == Storage::kF32 ? kernels.f32 : storage == Storage::kBF16 ? kernels.bf16 : kernels.int8;
   const Gemm& rest = storage == Storage::kF32 ? kernels.f32 : kernels.bf16;
-  Packer packer(source);
+  Packer packer(source, kernels);
   Bytes mapped = storage == Storage::kInt8 ? packed_matrices(source) : Bytes{};
   Weights weights;
   weights.scores = storage == Storage::kInt8 ? &kernels.int8_fine : &rest;

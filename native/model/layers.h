@@ -26,7 +26,7 @@ struct Source {
   std::function<void(Bytes)> release;  // told of bytes that have been packed; called from any thread
 };
 
-enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices
+enum class Storage { kF32, kBF16, kInt8 };  // of the packed matrices; in kInt8 those that are Q4_0 stay in 4 bits
 
 // y = x * W^T with W packed for this CPU. Several matrices over the same input may share one Linear, outputs end to
 // end.

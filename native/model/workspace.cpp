@@ -54,13 +54,17 @@ void Workspace::prepare(const Config& c, const Weights& weights, size_t threads)
   key_start.push_back(padded);
 
   const Gemm &scores = *weights.scores, &mixing = *weights.values;
-  const Layer& layer = weights.layers[0];
+  size_t widest = 0, middle_row = 0;  // layers may differ in their types
+  for (const Layer& layer : weights.layers) {
+    widest = std::max({widest, layer.qkv_proj.row_bytes(), layer.o_proj.row_bytes(), layer.gate_up_proj.row_bytes()});
+    middle_row = std::max(middle_row, layer.down_proj.row_bytes());
+  }
   const size_t tokens = sequences.back().end;
   hidden.reserve(tokens * c.hidden_size);
-  input.reserve(tokens * std::max(layer.qkv_proj.row_bytes(), layer.o_proj.row_bytes()));
+  input.reserve(tokens * widest);
   qkv.reserve(tokens * std::max(c.qkv_width(), c.hidden_size));
   gate_up.reserve(std::min(tokens, kSlice) * 2 * c.intermediate_size);
-  middle.reserve(std::min(tokens, kSlice) * layer.down_proj.row_bytes());
+  middle.reserve(std::min(tokens, kSlice) * middle_row);
   keys.reserve(padded / kPanel * scores.panel_bytes(c.head_dim) * c.num_key_value_heads);
   values.reserve(c.head_dim / kPanel * mixing.panel_bytes(padded) * c.num_key_value_heads);
 

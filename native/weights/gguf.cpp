@@ -68,6 +68,8 @@ std::optional<DType> to_dtype(uint32_t type) {
       return DType::kF32;
     case 1:
       return DType::kF16;
+    case 2:
+      return DType::kQ4_0;
     case 8:
       return DType::kQ8_0;
     case 30:
@@ -237,7 +239,7 @@ void Reader::take_tensor(GgufFile& out) {
     refuse(path_, "tensor " + quote(name) + " is none of EmbeddingGemma's: vectors without it may be wrong");
   const std::optional<DType> dtype = to_dtype(type);
   if (!dtype)
-    refuse(path_, "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; F32, F16, BF16 and Q8_0 are");
+    refuse(path_, "tensor " + quote(name) + ": " + spell_type(type) + " is not read yet; F32, F16, BF16, Q8_0 and Q4_0 are");
   if (shape.back() % elements_of(*dtype)) {
     fail(path_,
          "tensor " + quote(name) + " has rows of " + std::to_string(shape.back()) + ", which are no whole blocks");

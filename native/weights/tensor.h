@@ -6,28 +6,28 @@
 
 #include "base/bytes.h"
 #include "weights/f16.h"
+#include "weights/q4_0.h"
 #include "weights/q8_0.h"
 
 namespace gemlet {
 
-enum class DType { kF32, kBF16, kF16, kQ8_0 };
+enum class DType { kF32, kBF16, kF16, kQ8_0, kQ4_0 };
 
-// Numbers are stored in units: single ones, or a block of them.
-inline size_t elements_of(DType dtype) { return dtype == DType::kQ8_0 ? BlockQ8_0::kSize : 1; }
-inline size_t bytes_of(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kQ8_0 ? sizeof(BlockQ8_0) : 2; }
-inline const char* name_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return "F32";
-    case DType::kBF16:
-      return "BF16";
-    case DType::kF16:
-      return "F16";
-    case DType::kQ8_0:
-      return "Q8_0";
-  }
-  return "?";
-}
+// Numbers are stored in units: single ones, or a block of them. In the order of DType.
+struct Format {
+  const char* name;
+  size_t elements, bytes;  // of a unit
+};
+inline constexpr Format kFormats[] = {
+    {"F32", 1, 4},
+    {"BF16", 1, 2},
+    {"F16", 1, 2},
+    {"Q8_0", BlockQ8_0::kSize, sizeof(BlockQ8_0)},
+    {"Q4_0", BlockQ4_0::kSize, sizeof(BlockQ4_0)},
+};
+inline size_t elements_of(DType dtype) { return kFormats[static_cast<size_t>(dtype)].elements; }
+inline size_t bytes_of(DType dtype) { return kFormats[static_cast<size_t>(dtype)].bytes; }
+inline const char* name_of(DType dtype) { return kFormats[static_cast<size_t>(dtype)].name; }
 
 // Row-major, little-endian, at any alignment; the file that holds it outlives it. A row is whole units.
 struct Tensor {
@@ -54,6 +54,9 @@ inline void read_f32(const Tensor& tensor, size_t first, size_t count, float* ou
       break;
     case DType::kQ8_0:
       for (size_t i = 0; i < count / unit; ++i) dequantize_q8_0(load<BlockQ8_0>(from + bytes * i), out + unit * i);
+      break;
+    case DType::kQ4_0:
+      for (size_t i = 0; i < count / unit; ++i) dequantize_q4_0(load<BlockQ4_0>(from + bytes * i), out + unit * i);
       break;
   }
 }

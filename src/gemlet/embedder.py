@@ -318,7 +318,7 @@ def _quantization(wanted: Quantization | None, checkpoint: Checkpoint) -> tuple[
     if checkpoint.gguf is not None and wanted not in (None, checkpoint.stored):
         raise InputError(f"quantization is {wanted!r}, but the file holds {checkpoint.stored}: leave it out")
     name = checkpoint.stored if checkpoint.gguf is not None else wanted or "q8_0"
-    return name, {"q8_0": "int8", "bf16": "bf16"}.get(name, "f32")
+    return name, {"q8_0": "int8", "q4_0": "int8", "bf16": "bf16"}.get(name, "f32")
 
 
 def _cores() -> int:

@@ -24,7 +24,7 @@ from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 
-WeightType = Literal["q8_0", "f32", "bf16"]
+WeightType = Literal["q8_0", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
 
 ARCHITECTURE = "gemma-embedding"
@@ -32,9 +32,9 @@ ALIGNMENT = 32
 BLOCK_ALIGNMENT = 64
 PACKED, TABLES = "gemlet.packed_matrices", "gemlet.tokenizer_tables"
 PACKED_HEAD = 64  # bytes before the packed matrices
-FILE_TYPES = {"f32": 0, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
-TENSOR_TYPES = {"F32": 0, "Q8_0": 8, "BF16": 30}  # Source: ggml.h, enum ggml_type
-UNITS = {"F32": (1, 4), "Q8_0": (32, 34), "BF16": (1, 2)}  # numbers in a unit, bytes of it
+FILE_TYPES = {"f32": 0, "q4_0": 2, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
+TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q8_0": 8, "BF16": 30}  # Source: ggml.h, enum ggml_type
+UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q8_0": (32, 34), "BF16": (1, 2)}  # numbers in a unit, bytes of it
 
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -175,7 +175,8 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
         if source not in file.tensors:
             raise WeightsError(f"{file.path}: it has no tensor `{source.removeprefix('model.')}`", file.path)
         shape = file.tensors[source][1]
-        return _Tensor(f"{name}.weight", file, source, shape, "F32" if len(shape) == 1 else dtype.upper())
+        kind = "F32" if len(shape) == 1 else "Q8_0" if dtype == "q4_0" and name.startswith("dense") else dtype.upper()
+        return _Tensor(f"{name}.weight", file, source, shape, kind)
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
