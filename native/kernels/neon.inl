@@ -193,7 +193,7 @@ static uint32x4_t dot_bytes(uint32x4_t acc, uint32x4_t biased_w, uint32x4_t x) {
 static I dot_int8(I acc, U w, U x) { return each<dot_bytes, I>(acc, w, x); }
 
 // The halves of bytes, and their product: w is 0 to 15, x signed.
-constexpr size_t kInt4Rows = kInt8Rows;
+constexpr size_t kInt4Rows = 3;
 static uint32x4_t low_half(uint32x4_t u) { return vandq_u32(u, vdupq_n_u32(0x0f0f0f0f)); }
 static uint32x4_t high_half(uint32x4_t u) { return vreinterpretq_u32_u8(vshrq_n_u8(vreinterpretq_u8_u32(u), 4)); }
 static U low_halves(U u) { return each<low_half, U>(u); }
@@ -211,4 +211,4 @@ static V load_f16(const void* p) {
 // between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
 
-#include "kernels/int8.inl"
+#include "kernels/int4.inl"
