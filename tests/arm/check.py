@@ -2,8 +2,8 @@
 
     check.py NATIVE ARM [--tiny]
 
-NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that). The checkpoint is
-$GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two layers of tests/tiny_model.py, in seconds.
+NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that). The checkpoint
+is $GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two layers of tests/tiny_model.py, in seconds.
 """
 
 import argparse
