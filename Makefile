@@ -8,7 +8,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -
 NATIVE := $(shell find native fuzz -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 CHECKED := src tests tools reference bench examples
 
-.PHONY: demo test lint fix bench compare goldens fuzz sanitize clean
+.PHONY: demo test test-arm check-portable lint fix bench compare goldens fuzz sanitize clean
 
 demo: $(VENV)/installed  ## environment, build, weights, the model card's example, verify
 	$(BIN)/gemlet pull
@@ -18,6 +18,31 @@ demo: $(VENV)/installed  ## environment, build, weights, the model card's exampl
 
 test: $(VENV)/tools  ## every test; fetches the checkpoint if it is not in the cache
 	$(BIN)/python -m pytest
+
+# The engine for x86-64 and for aarch64, without Python; emulated CPUs must give this CPU's bits. TINY=--tiny: a model of
+# two layers, in seconds.
+CROSS := -DCMAKE_BUILD_TYPE=Release -DGEMLET_PYTHON=OFF
+test-arm: $(VENV)/tools  ## the same bits on emulated ARM CPUs and on AVX2 without VNNI; needs an x86-64 Linux and qemu
+	@for tool in aarch64-linux-gnu-g++ qemu-aarch64 qemu-x86_64; do command -v $$tool > /dev/null || \
+		{ echo "make test-arm needs $$tool: apt install g++-aarch64-linux-gnu qemu-user"; exit 1; }; done
+	$(BIN)/python -m pip install --quiet cmake
+	$(BIN)/cmake -S . -B build/vectors-x86_64 $(CROSS) -DGEMLET_VECTORS=ON
+	$(BIN)/cmake --build build/vectors-x86_64 -j
+	$(BIN)/cmake -S . -B build/vectors-aarch64 $(CROSS) -DGEMLET_VECTORS=ON \
+		-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+	$(BIN)/cmake --build build/vectors-aarch64 -j
+	$(BIN)/python tests/arm/check.py build/vectors-x86_64/vectors build/vectors-aarch64/vectors $(TINY)
+
+# zig brings the headers of each of these systems. What it compiles is not linked.
+check-portable: $(BIN)/python  ## does the engine compile for macOS and Windows, on both CPUs?
+	$(BIN)/python -m pip install --quiet cmake ziglang
+	for target in aarch64-macos-Darwin x86_64-macos-Darwin x86_64-windows-gnu-Windows aarch64-windows-gnu-Windows; do \
+		export ZIG_TARGET=$${target%-*} ZIG_PYTHON=$(abspath $(BIN)/python); \
+		$(BIN)/cmake -S . -B build/portable-$$ZIG_TARGET $(CROSS) -DCMAKE_CXX_COMPILER=$(abspath tools/zig-c++) \
+			-DCMAKE_SYSTEM_NAME=$${target##*-} -DCMAKE_SYSTEM_PROCESSOR=$${target%%-*} \
+			-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY "-DCMAKE_CXX_FLAGS=-Werror -Wno-unknown-warning-option" && \
+		$(BIN)/cmake --build build/portable-$$ZIG_TARGET -j && echo "$$ZIG_TARGET: compiles" || exit 1; \
+	done
 
 lint: $(VENV)/tools  ## style, types, layout
 	$(BIN)/ruff check $(CHECKED)

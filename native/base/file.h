@@ -1,5 +1,6 @@
 // file.h - a file as read-only memory.   (chapter 1)
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "base/bytes.h"
@@ -33,7 +34,7 @@ class MappedFile {
   void drop_pages(Bytes part) const;
 
  private:
-  int descriptor_ = -1;
+  intptr_t handle_ = -1;  // the system's; -1 when there is none
   std::string path_;
   Bytes bytes_;
 };

@@ -1,7 +1,9 @@
 // threads.cpp - one pool of threads, one way to use it.   (chapter 1)
 #include "base/threads.h"
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 
 #include <condition_variable>
 #include <cstdint>
@@ -26,8 +28,12 @@ void pause() {
 }
 
 std::atomic<uint64_t> forks{0};
+#ifdef _WIN32
+constexpr int watch_forks = 0;  // a process cannot fork there
+#else
 void count_fork() { forks.fetch_add(1); }
 const int watch_forks = pthread_atfork(nullptr, nullptr, count_fork);
+#endif
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bind/bind.h"
+#include "model/gguf.h"
 #include "model/packed.h"
 #include "text/tokenizer_gguf.h"
 #include "weights/safetensors.h"
@@ -21,20 +22,8 @@ namespace nb = nanobind;
 namespace gemlet {
 namespace {
 
-constexpr const char* kTablesKey = "gemlet.tokenizer_tables";
 constexpr uint64_t kLongArray = 64;         // longer ones are not metadata for people
 constexpr size_t kChunk = size_t{1} << 14;  // elements that are converted at a time
-
-// The strings of an array of strings.
-std::vector<std::string_view> strings_of(const GgufValue& array) {
-  std::vector<std::string_view> strings;
-  const uint8_t* at = array.bytes.data;
-  for (uint64_t i = 0; i < array.count; ++i) {
-    strings.push_back(Bytes{at + sizeof(uint64_t), load<uint64_t>(at)}.text());
-    at += sizeof(uint64_t) + strings.back().size();
-  }
-  return strings;
-}
 
 nb::object to_python(const GgufValue& value) {
   if (value.is_array) {
@@ -237,45 +226,6 @@ nb::dict config(const Gguf& gguf) {
   out["sliding"] = sliding;
   out["dense"] = nb::cast(config.dense);
   return out;
-}
-
-const GgufValue& require(const GgufFile& file, const std::string& path, const char* key, GgufType type, bool is_array) {
-  const GgufValue* value = file.find(key);
-  if (!value) throw Error(Code::kUnsupported, path + ": `" + key + "` is missing");
-  if (value->type != type || value->is_array != is_array) {
-    throw Error(Code::kUnsupported, path + ": `" + std::string(key) + "` is of another type than this engine reads");
-  }
-  return *value;
-}
-
-Tokenizer read_tokenizer(const GgufFile& file, const std::string& path) {
-  const GgufValue& model = require(file, path, "tokenizer.ggml.model", GgufType::kString, false);
-  if (model.bytes.text() != "llama") {
-    throw Error(Code::kUnsupported, path + ": tokenizer.ggml.model is `" +
-                                        std::string(model.bytes.text().substr(0, 40)) +
-                                        "`; this engine runs a SentencePiece tokenizer, `llama`");
-  }
-  const GgufValue* prefix = file.find("tokenizer.ggml.add_space_prefix");  // without it llama.cpp adds one
-  if (!prefix || prefix->is_array || prefix->type != GgufType::kBool || prefix->number() != 0) {
-    throw Error(Code::kUnsupported, path + ": tokenizer.ggml.add_space_prefix is not false");
-  }
-  TokenArrays arrays;
-  const GgufValue& tokens = require(file, path, "tokenizer.ggml.tokens", GgufType::kString, true);
-  arrays.count = tokens.count;
-  arrays.tokens = tokens.bytes;
-  arrays.scores = require(file, path, "tokenizer.ggml.scores", GgufType::kF32, true).bytes;
-  arrays.types = require(file, path, "tokenizer.ggml.token_type", GgufType::kI32, true).bytes;
-  auto id = [&](const char* key) {
-    const double number = require(file, path, key, GgufType::kU32, false).number();
-    if (number >= static_cast<double>(arrays.count)) throw Error(Code::kWeights, path + ": `" + key + "` is no token");
-    return static_cast<int32_t>(number);
-  };
-  arrays.bos = id("tokenizer.ggml.bos_token_id");
-  arrays.eos = id("tokenizer.ggml.eos_token_id");
-  if (file.find("gemlet.tokens_outside")) {
-    arrays.outside = strings_of(require(file, path, "gemlet.tokens_outside", GgufType::kString, true));
-  }
-  return read_token_arrays(arrays, block_in(file, kTablesKey, path), path);
 }
 
 nb::bytes head_of_packed(const Gguf& gguf) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "bind/bind.h"
+#include "model/gguf.h"
 #include "model/workspace.h"
 
 namespace nb = nanobind;
@@ -17,29 +18,20 @@ namespace {
 using Ids = Input<int32_t, 1>;
 using Files = std::vector<std::pair<std::string, std::string>>;
 
-template <typename T>
-T field(const nb::dict& config, const char* name) {
-  if (!config.contains(name)) throw Error(Code::kUnsupported, std::string("the config has no `") + name + "`");
-  return nb::cast<T>(config[name]);
-}
-
-Config to_config(const nb::dict& d) {
-  Config c;
-  c.vocab_size = field<size_t>(d, "vocab_size");
-  c.hidden_size = field<size_t>(d, "hidden_size");
-  c.intermediate_size = field<size_t>(d, "intermediate_size");
-  c.num_attention_heads = field<size_t>(d, "num_attention_heads");
-  c.num_key_value_heads = field<size_t>(d, "num_key_value_heads");
-  c.head_dim = field<size_t>(d, "head_dim");
-  c.max_position_embeddings = field<size_t>(d, "max_position_embeddings");
-  c.window = field<size_t>(d, "window");
-  c.query_pre_attn_scalar = field<float>(d, "query_pre_attn_scalar");
-  c.rms_norm_eps = field<float>(d, "rms_norm_eps");
-  c.rope_theta = field<double>(d, "rope_theta");
-  c.rope_local_base_freq = field<double>(d, "rope_local_base_freq");
-  c.sliding = field<std::vector<bool>>(d, "sliding");
-  c.dense = field<std::vector<size_t>>(d, "dense");
-  return c;
+// The numbers by their names, and beside them the two lists.
+Config read_config(const nb::dict& d) {
+  GgufConfig config;
+  for (const auto [name, value] : d) {
+    const std::string field = nb::cast<std::string>(name);
+    if (field == "sliding") {
+      config.sliding = nb::cast<std::vector<bool>>(value);
+    } else if (field == "dense") {
+      config.dense = nb::cast<std::vector<size_t>>(value);
+    } else {
+      config.numbers[field] = nb::cast<double>(value);
+    }
+  }
+  return to_config(config);
 }
 
 Storage to_storage(const std::string& name) {
@@ -57,7 +49,7 @@ const Kernels& to_kernels(const std::string& isa) {
 
 void construct(Model* self, const nb::dict& config, const Files& files, const std::string& quantization, size_t threads,
                const std::string& isa) {
-  const Config c = to_config(config);
+  const Config c = read_config(config);
   const Storage storage = to_storage(quantization);
   const Kernels& kernels = to_kernels(isa);
   nb::gil_scoped_release nogil;

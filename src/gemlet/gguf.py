@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -427,6 +428,8 @@ def _write(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if sys.platform == "win32":  # it keeps the names of files by itself, and opens no folder
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

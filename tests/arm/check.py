@@ -1,0 +1,110 @@
+"""The same bits on every CPU: golden texts through the engine here, and through it on emulated CPUs.
+
+    check.py NATIVE ARM [--tiny]
+
+NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that). The checkpoint
+is $GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two layers of tests/tiny_model.py, in seconds.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import get_args
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_model import write_tiny_checkpoint
+
+from gemlet.gguf import WeightType, write_gguf
+from gemlet.pretrained import find
+
+TEXTS = 5
+LONGEST = 90  # characters: an emulated CPU takes seconds for each text
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """An emulated CPU, and the instruction set that the engine must choose on it."""
+
+    emulator: str
+    name: str
+    isa: str
+
+    @property
+    def command(self) -> list[str]:
+        libraries = ["-L", "/usr/aarch64-linux-gnu"] if self.emulator == "qemu-aarch64" else []
+        return [self.emulator, *libraries, "-cpu", self.name]
+
+
+CPUS = [
+    Cpu("qemu-x86_64", "Haswell", "avx2"),
+    Cpu("qemu-aarch64", "cortex-a72", "neon"),
+    Cpu("qemu-aarch64", "neoverse-n1", "neondot"),
+    Cpu("qemu-aarch64", "max", "neoni8mm"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("native", type=Path)
+    parser.add_argument("arm", type=Path)
+    parser.add_argument("--tiny", action="store_true", help="a two-layer model instead of the published checkpoint")
+    options = parser.parse_args()
+    programs = {"qemu-x86_64": options.native, "qemu-aarch64": options.arm}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = write_tiny_checkpoint(Path(scratch) / "tiny") if options.tiny else checkpoint()
+        # f32 is the one type whose bits depend on whether the CPU fuses; all of these CPUs do. The published weights
+        # would take 1.2 GB for it and prove no more than the two layers do.
+        types = get_args(WeightType) if options.tiny else [t for t in get_args(WeightType) if t.startswith("q")]
+        passed = True
+        for dtype in types:
+            path = Path(scratch) / f"{dtype}.gguf"
+            write_gguf(folder, path, dtype=dtype)
+            here = vectors([options.native], path)
+            print(f"{dtype}  {here[0]} on this CPU: {len(here) - 1} vectors", flush=True)
+            for cpu in CPUS:
+                passed &= same(cpu, programs[cpu.emulator], path, here[1:])
+            path.unlink()
+    sys.exit(not passed)
+
+
+def checkpoint() -> Path:
+    return Path(os.environ.get("GEMLET_CHECKPOINT") or find("google/embeddinggemma-300m"))
+
+
+def texts() -> list[str]:
+    """A few short golden texts in as many languages, spread over all of them."""
+    goldens = json.loads((files("gemlet") / "goldens" / "goldens.json").read_text("utf-8"))["texts"]
+    short = [g["text"] for g in goldens if g["id"].startswith("lang-") and len(g["text"]) <= LONGEST]
+    return short[:: len(short) // TEXTS][:TEXTS]
+
+
+def vectors(command: list[str | Path], path: Path) -> list[str]:
+    """The instruction set, and the bits of each text's vector."""
+    run = subprocess.run([*command, path, "2"], input="\n".join(texts()).encode(), capture_output=True)
+    if run.returncode:
+        sys.exit(f"{' '.join(map(str, command))} {path} ended with {run.returncode}: {run.stderr.decode()}")
+    return run.stdout.decode().split("\n")[:-1]
+
+
+def same(cpu: Cpu, program: Path, path: Path, expected: list[str]) -> bool:
+    """Whether the emulated CPU gives the same bits on the instruction set that it should; says so in one line."""
+    begin = time.perf_counter()
+    isa, *got = vectors([*cpu.command, program.resolve()], path)
+    seconds = time.perf_counter() - begin
+    other = [i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b]
+    faults = [f"the engine chose {isa} instead of {cpu.isa}"] if isa != cpu.isa else []
+    faults += [f"other bits in {len(other)} of {len(expected)} vectors, first in text {other[0]}"] if other else []
+    what = "; ".join(faults) or "the same bits"
+    print(f"{path.stem}  {cpu.isa} on {cpu.emulator} -cpu {cpu.name}: {what}   ({seconds:.0f} s)", flush=True)
+    return not faults
+
+
+if __name__ == "__main__":
+    main()
