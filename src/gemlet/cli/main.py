@@ -23,8 +23,9 @@ COMMANDS = {
 
 INTERRUPTED = 130  # by Ctrl-C, as everywhere
 
-# NumPy's own threads have nothing to multiply here, and starting them takes as long as importing the rest of it.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# NumPy's own threads have nothing to multiply but in `quantize`, and starting them takes as long as importing the rest.
+if sys.argv[1:2] != ["quantize"]:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What a shell sees. The first row that fits wins.
 EXIT_CODES: list[tuple[type[BaseException], int]] = [(InputError, 2), (MissingExtra, 3), (GemletError, 1), (OSError, 1)]
