@@ -13,6 +13,7 @@ EPILOG = """\b
 Examples:
   gemlet quantize google/embeddinggemma-300m gemma.gguf
   gemlet quantize ./my-fine-tune tuned.gguf --type bf16
+  gemlet quantize google/embeddinggemma-300m small.gguf --type q4_0
   gemlet embed --model gemma.gguf "Which planet is red?"
 """
 
@@ -26,7 +27,7 @@ Examples:
     type=click.Choice(get_args(WeightType)),
     default="q8_0",
     show_default=True,
-    help="Of the matrices; norms are always f32.",
+    help="Of the matrices; norms are always f32. q4_0 takes some minutes.",
 )
 @click.option(
     "--check/--no-check",
