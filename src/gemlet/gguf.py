@@ -30,6 +30,7 @@ from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 from gemlet.feedback import round_with_feedback
 
 WeightType = Literal["q8_0", "q4_0", "f32", "bf16"]
+TableType = Literal["q8_0", "q6_k", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
 
 ARCHITECTURE = "gemma-embedding"
@@ -138,6 +139,7 @@ def write_gguf(
     path: Path,
     *,
     dtype: WeightType = "q8_0",
+    table: TableType | None = None,
     name: str | None = None,
     source_sha256: str | None = None,
     progress: Progress | None = None,
@@ -145,6 +147,7 @@ def write_gguf(
     """Write the checkpoint in `folder` to `path`, whole or not at all.
 
     dtype          of the matrices; norms are always F32
+    table          of the token embeddings; None: `dtype`
     name           goes into the file as general.name; None: the folder's name
     source_sha256  digest of model.safetensors, for a caller that knows it; None: it is computed
     progress       called with (bytes written, bytes in all)
@@ -154,12 +157,14 @@ def write_gguf(
     """
     if dtype not in get_args(WeightType):
         raise InputError(f"dtype is {dtype!r}; possible: {', '.join(get_args(WeightType))}")
+    if table not in (None, *get_args(TableType)):
+        raise InputError(f"table is {table!r}; possible: {', '.join(get_args(TableType))}")
     if path.suffix != ".gguf":
         raise InputError(f"{path} does not end in .gguf")
     if not folder.is_dir():
         raise InputError(f"{folder} is no checkpoint's folder: a .gguf file is made from the checkpoint itself")
     checkpoint = read_checkpoint(folder)
-    tensors = list(_tensors(checkpoint, dtype))
+    tensors = list(_tensors(checkpoint, dtype, table or dtype))
     if source_sha256 is None:
         with open(checkpoint.weights[0][0], "rb") as file:
             source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -194,16 +199,16 @@ def _report(progress: Progress | None, total: int, share: float) -> None:
         progress(round(share * total), total)
 
 
-def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
+def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType) -> Iterator[_Tensor]:
     """Every tensor of the model, in the order of the file."""
     (body, _), *dense = [(_core.open_safetensors(file), prefix) for file, prefix in checkpoint.weights]
     if len(dense) != 2:
         raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
 
-    layers = len(checkpoint.config["sliding"])
-
     def type_of(name: str) -> str:
-        return "Q8_0" if dtype == "q4_0" and _is_sensitive(name, layers) else dtype.upper()
+        if name == "token_embd":
+            return table.upper()
+        return "Q8_0" if dtype == "q4_0" and _is_sensitive(name) else dtype.upper()
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
         source = source if source in file.tensors else f"model.{source}"
@@ -214,24 +219,25 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType) -> Iterator[_Tensor]:
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
-    table = tensor("token_embd", body, "embed_tokens.weight")
-    if table.shape[0] != (pieces := checkpoint.config["vocab_size"]):  # the file has no key for it, only the table
-        raise WeightsError(f"{body.path}: embed_tokens has {table.shape[0]} rows, vocab_size is {pieces}", body.path)
-    yield table
-    for layer in range(layers):
+    embeddings = tensor("token_embd", body, "embed_tokens.weight")
+    if embeddings.shape[0] != (pieces := checkpoint.config["vocab_size"]):  # the file has no key for it, only the table
+        rows = embeddings.shape[0]
+        raise WeightsError(f"{body.path}: embed_tokens has {rows} rows, vocab_size is {pieces}", body.path)
+    numbers, _ = UNITS[embeddings.dtype]
+    if embeddings.shape[1] % numbers:
+        raise InputError(
+            f"table is {table!r}, of blocks of {numbers}; its rows of {embeddings.shape[1]} are no multiple"
+        )
+    yield embeddings
+    for layer in range(len(checkpoint.config["sliding"])):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
 
 
-def _is_sensitive(name: str, layers: int) -> bool:
-    """Of 4 bits most of the loss would come from these: what all heads share, and what the last layers write."""
-    _, *layer = name.split(".")
-    return (
-        name.startswith("dense")
-        or name.endswith("attn_v")
-        or (name.endswith("ffn_down") and int(layer[0]) >= layers - layers // 6)
-    )
+def _is_sensitive(name: str) -> bool:
+    """Half of what 4 bits lose would come from these: what all heads share, and what a layer writes."""
+    return name.startswith("dense") or name.endswith(("attn_v", "ffn_down"))
 
 
 def _rounded(tensors: list[_Tensor], checkpoint: Checkpoint, progress: Progress | None) -> list[_Tensor]:

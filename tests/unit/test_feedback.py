@@ -106,8 +106,18 @@ def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path
     tensors = _core.Gguf.open(str(tmp_path / "tiny.gguf")).tensors
     types = {name: dtype for name, (dtype, shape) in tensors.items() if len(shape) == 2}
     eight = {name for name, dtype in types.items() if dtype == "Q8_0"}
-    assert {name for name in types if "v_proj" in name or "dense" in name} == eight
+    assert {name for name in types if any(part in name for part in ("v_proj", "down_proj", "dense"))} == eight
     assert {dtype for name, dtype in types.items() if name not in eight} == {"Q4_0"}
+
+
+def test_the_table_may_have_a_type_of_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    write_gguf(tiny_checkpoint, tmp_path / "four.gguf", dtype="q4_0")
+    write_gguf(tiny_checkpoint, tmp_path / "eight.gguf", dtype="q4_0", table="q8_0")
+    four, eight = (_core.Gguf.open(str(tmp_path / name)).tensors for name in ("four.gguf", "eight.gguf"))
+    table = "embed_tokens.weight"
+    assert {name for name in four if four[name] != eight[name]} == {table}
+    assert (four[table][0], eight[table][0]) == ("Q4_0", "Q8_0")
+    assert read_checkpoint(tmp_path / "eight.gguf").stored == "q4_0"
 
 
 def test_every_instruction_set_and_f32_agree_on_the_file(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -282,6 +282,8 @@ def test_progress_ends_at_the_files_size(tiny_checkpoint: Path, tmp_path: Path, 
     ("arguments", "error", "message"),
     [
         ({"dtype": "q4_k"}, InputError, "'q4_k'; possible: q8_0"),
+        ({"table": "q5_k"}, InputError, "table is 'q5_k'; possible: q8_0"),
+        ({"table": "q6_k"}, InputError, "blocks of 256; its rows of 64"),
         ({"path": "out.bin"}, InputError, r"does not end in \.gguf"),
         ({"path": "missing/out.gguf"}, InputError, "is no folder"),
     ],

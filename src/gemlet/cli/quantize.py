@@ -7,13 +7,14 @@ from typing import Any, get_args
 
 import click
 
-from gemlet.gguf import WeightType
+from gemlet.gguf import TableType, WeightType
 
 EPILOG = """\b
 Examples:
   gemlet quantize google/embeddinggemma-300m gemma.gguf
   gemlet quantize ./my-fine-tune tuned.gguf --type bf16
   gemlet quantize google/embeddinggemma-300m small.gguf --type q4_0
+  gemlet quantize google/embeddinggemma-300m better.gguf --type q4_0 --table q6_k
   gemlet embed --model gemma.gguf "Which planet is red?"
 """
 
@@ -30,13 +31,26 @@ Examples:
     help="Of the matrices; norms are always f32. q4_0 takes some minutes.",
 )
 @click.option(
+    "--table",
+    type=click.Choice(get_args(TableType)),
+    help="Of the token embeddings: most of the file, but a text reads only its own rows.  [default: as --type]",
+)
+@click.option(
     "--check/--no-check",
     default=True,
     help="Compare vectors of 96 built-in texts with fp32's, some seconds.  [default: on]",
 )
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def command(source: str, target: Path, dtype: WeightType, check: bool, offline: bool, as_json: bool) -> None:
+def command(
+    source: str,
+    target: Path,
+    dtype: WeightType,
+    table: TableType | None,
+    check: bool,
+    offline: bool,
+    as_json: bool,
+) -> None:
     """Write the checkpoint IN, a folder or a published name, to the file OUT, which ends in .gguf.
 
     OUT holds tokenizer, body, dense head, prompts and settings; gemlet maps it, and llama.cpp reads it too. It appears
@@ -49,7 +63,14 @@ def command(source: str, target: Path, dtype: WeightType, check: bool, offline: 
     folder = locate(source, offline)
     name = Path(source).name or folder.name
     with Terminal() as bar:
-        write_gguf(folder, target, dtype=dtype, name=name, progress=lambda done, of: bar.update(done, of, target.name))
+        write_gguf(
+            folder,
+            target,
+            dtype=dtype,
+            table=table,
+            name=name,
+            progress=lambda done, of: bar.update(done, of, target.name),
+        )
     report = describe(target)
     if check:
         report["cosine_to_fp32"] = compare(folder, target)
