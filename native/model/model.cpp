@@ -137,19 +137,29 @@ void Model::check(const Batch& batch) const {
   }
 }
 
+// A slice goes from one layer's attention to the next one's in one piece.
 void Model::run_layers(const Pass& pass, const int32_t* input_ids, size_t layers) const {
   embed_tokens(pass, holder(files_, weights_.embed_tokens.bytes), input_ids);
-  if (layers > 0) norm_rows(pass, weights_.layers[0].input_layernorm, weights_.layers[0].qkv_proj);
+  if (layers == 0) return;
+  for (const Slice& slice : pass.work.slices) {
+    const Layer& first = weights_.layers[0];
+    norm_rows(pass, slice, first.input_layernorm, first.qkv_proj);
+    project(pass, first, slice);
+  }
   for (size_t i = 0; i < layers; ++i) {
     const Layer& layer = weights_.layers[i];
-    attention(pass, layer);
-    add_norm_rows(pass, layer.post_attention_layernorm, layer.pre_feedforward_layernorm, layer.gate_up_proj);
-    mlp(pass, layer);
-    if (i + 1 < layers) {
-      const Layer& next = weights_.layers[i + 1];
-      add_norm_rows(pass, layer.post_feedforward_layernorm, next.input_layernorm, next.qkv_proj);
-    } else {
-      add_rows(pass, layer.post_feedforward_layernorm);
+    attend(pass, layer);
+    for (const Slice& slice : pass.work.slices) {
+      project_back(pass, layer, slice);
+      add_norm_rows(pass, slice, layer.post_attention_layernorm, layer.pre_feedforward_layernorm, layer.gate_up_proj);
+      mlp(pass, layer, slice);
+      if (i + 1 == layers) {
+        add_rows(pass, slice, layer.post_feedforward_layernorm);
+      } else {
+        const Layer& next = weights_.layers[i + 1];
+        add_norm_rows(pass, slice, layer.post_feedforward_layernorm, next.input_layernorm, next.qkv_proj);
+        project(pass, next, slice);
+      }
     }
   }
 }

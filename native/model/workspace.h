@@ -9,7 +9,7 @@
 
 namespace gemlet {
 
-// Tokens that the MLP takes together; bounds the memory of its wide rows.
+// Tokens that go through the linears together, at most; bounds the memory of their wide rows.
 constexpr size_t kSlice = 256;
 
 struct TokenRange {
@@ -17,37 +17,49 @@ struct TokenRange {
   size_t size() const { return end - begin; }
 };
 
-// Queries of one sequence that attention takes together.
-struct QueryTile {
+// Keys of one sequence that are packed together, kKeyUnit but for the last ones; and queries that are scored together.
+struct Piece {
   size_t sequence;
   size_t begin, end;  // tokens of the sequence
+};
+
+// Tokens of whole pieces.
+struct Slice {
+  TokenRange tokens;
+  size_t keys, keys_end;        // of Workspace::key_pieces
+  size_t queries, queries_end;  // of Workspace::query_pieces
 };
 
 // What one thread needs in a loop.
 struct Scratch {
   Buffer<float> row;          // the widest row
-  Buffer<uint8_t> query;      // one tile's queries of all heads that share keys, prepared
-  Buffer<float> scores;       // their scores
+  Buffer<float> scores;       // of one piece's queries, of all heads that share keys
   Buffer<uint8_t> share;      // softmax(scores), prepared
   Buffer<float> mixed;        // the values, weighted
   std::vector<float> scales;  // of mixed: 1 / the sum of a row's softmax
+  Buffer<float> heads;        // all heads of the piece side by side, scaled: [its queries, q_width]
 };
 
 struct Workspace {
   std::vector<TokenRange> sequences;
   std::vector<size_t> key_start;  // where a sequence's packed keys begin; each is padded to kKeyUnit
-  std::vector<QueryTile> tiles;
+  std::vector<Piece> key_pieces, query_pieces;
+  std::vector<Slice> slices;
   std::vector<Scratch> scratch;  // one for each thread
-  Buffer<float> hidden;          // [tokens, hidden]          the residual stream
-  Buffer<uint8_t> input;         // [tokens] prepared rows    of the linear that comes next
-  Buffer<float> qkv;             // [tokens, qkv_width]
-  Buffer<float> gate_up;         // [tokens of a slice, 2 * intermediate]
-  Buffer<uint8_t> middle;        // [tokens of a slice] prepared rows    of the down projection
-  Buffer<uint8_t> keys, values;  // packed, per sequence and key/value head
 
-  // [tokens, hidden], of a sublayer; lies where q, k and v were, which nobody needs any more.
-  float* output() { return qkv.data(); }
+  // For all tokens.
+  Buffer<float> hidden;                 // [tokens, hidden]    the residual stream
+  Buffer<uint8_t> queries;              // prepared; of each piece [heads][its queries]
+  Buffer<uint8_t> packed_keys, values;  // packed, per sequence and key/value head
+  Buffer<uint8_t> attended;             // [tokens] prepared rows of o_proj
 
+  // For the tokens of a slice.
+  Buffer<uint8_t> input;  // prepared rows of the linear that comes next
+  Buffer<float> wide;     // [qkv_width] or [2 * intermediate]
+  Buffer<float> output;   // [hidden]    of a sublayer
+
+  // The sequences into pieces and slices.
+  void cut();
   // Sizes everything for the sequences. Throws std::bad_alloc.
   void prepare(const Config& config, const Weights& weights, size_t threads);
 };
@@ -89,26 +101,30 @@ struct Pass {
   Squares* squares = nullptr;  // null: nobody asks; else the linears are bf16
 };
 
-// y[rows, n] = x[rows, k] * W^T on all threads; x: the rows from `first` on of `count` prepared ones; ldy: distance
-// between rows of y.
-void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t count, size_t first, size_t rows, float* y,
-           size_t ldy);
+// y[rows, n] = x[rows, k] * W^T on all threads; x: the rows from `first` on of `count` prepared ones.
+void apply(const Pass& pass, const Linear& linear, const uint8_t* x, size_t count, size_t first, size_t rows, float* y);
 
 // The body of a loop over rows, in steps that are worth handing out.
 void for_rows(ThreadPool& pool, size_t rows, const std::function<void(size_t row, size_t slot)>& body);
 
-// output = sublayer(input): the two halves of a layer.
-void attention(const Pass& pass, const Layer& layer);
-void mlp(const Pass& pass, const Layer& layer);
+// Attention before every token's keys are known, and after: input → queries, keys, values of a slice; those of all
+// tokens → attended; attended → output of a slice.
+void project(const Pass& pass, const Layer& layer, const Slice& slice);
+void attend(const Pass& pass, const Layer& layer);
+void project_back(const Pass& pass, const Layer& layer, const Slice& slice);
+
+// input → output.
+void mlp(const Pass& pass, const Layer& layer, const Slice& slice);
 
 // input = norm(hidden), prepared for `next`.
-void norm_rows(const Pass& pass, const Buffer<float>& norm, const Linear& next);
+void norm_rows(const Pass& pass, const Slice& slice, const Buffer<float>& norm, const Linear& next);
 // hidden += post_norm(output); then input = norm(hidden), prepared for `next`.
-void add_norm_rows(const Pass& pass, const Buffer<float>& post_norm, const Buffer<float>& norm, const Linear& next);
+void add_norm_rows(const Pass& pass, const Slice& slice, const Buffer<float>& post_norm, const Buffer<float>& norm,
+                   const Linear& next);
 // hidden += post_norm(output).
-void add_rows(const Pass& pass, const Buffer<float>& post_norm);
+void add_rows(const Pass& pass, const Slice& slice, const Buffer<float>& post_norm);
 
-// out[tokens, hidden] = final_norm(hidden).
+// out[tokens, hidden] = final_norm(hidden); out may be hidden.
 void final_norm(const Pass& pass, float* out);
 
 // out[sequences, embedding_size] = dense(mean over each sequence of final_norm(hidden)).
