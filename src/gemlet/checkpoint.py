@@ -29,7 +29,9 @@ PACKED_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1 + 4 / 128, "int4": 0.5 + 2 / 
 # Measured as peak memory (VmHWM) of fresh processes on Linux.
 PROCESS_BYTES = 30_000_000  # Python, NumPy and gemlet, before a model is there
 PIECE_BYTES = 64  # for each piece of the vocabulary: the tokenizer's tables, and what is read to check them
-TOKEN_BYTES = 12_500  # for each token of the longest text: Workspace::prepare() in native/model/workspace.cpp
+# For each token of a text: what one of 2,048 takes more than one of 18, divided. It is the Workspace of
+# native/model/workspace.cpp and the angles of Rope: whoever changes prepare() there measures anew.
+TOKEN_BYTES = 12_500
 
 _ROWS_CHECKED = 1024  # at a time
 
@@ -126,13 +128,19 @@ def packed_sizes(checkpoint: Checkpoint, storage: str) -> dict[str, int]:
     """
     sizes: Counter[str] = Counter()
     for name, (dtype, shape) in checkpoint.tensors.items():
-        if len(shape) != 2 or name == "embed_tokens.weight":
-            continue
-        kind = storage
-        if storage == "int8":
-            kind = "bf16" if name.startswith("dense.") else "int4" if dtype == "Q4_0" else "int8"
-        sizes[kind] += round(prod(shape) * PACKED_BYTES[kind])
+        if len(shape) == 2 and name != "embed_tokens.weight":
+            kind = _engine_type(name, dtype, storage)
+            sizes[kind] += round(prod(shape) * PACKED_BYTES[kind])
     return dict(sizes.most_common())
+
+
+def _engine_type(name: str, dtype: str, storage: str) -> str:
+    """What a matrix becomes; only in int8 may matrices differ."""
+    if storage != "int8":
+        return storage
+    if name.startswith("dense."):
+        return "bf16"
+    return "int4" if dtype == "Q4_0" else "int8"
 
 
 def peak_memory(checkpoint: Checkpoint, storage: str, tokens: int) -> int:

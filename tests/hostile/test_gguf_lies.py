@@ -606,7 +606,13 @@ def test_a_scale_that_is_no_number_is_reported(parts: Parts, tmp_path: Path) -> 
     assert np.isnan(vector(tmp_path / "nan.gguf", packed.file())).all()
 
 
-@pytest.mark.parametrize("dtype", ["q8_0", "q4_0"])
+@pytest.fixture(scope="module", params=["q8_0", "q4_0"])
+def in_blocks(request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("blocks") / "tiny.gguf"
+    write_gguf(tiny_checkpoint, path, dtype=request.param)
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize("scale", [0x7E00, 0x7C00, 0xFC00], ids=["nan", "inf", "-inf"])
 @pytest.mark.parametrize(
     ("name", "checkpoints_name"),
@@ -620,14 +626,13 @@ def test_a_scale_that_is_no_number_is_reported(parts: Parts, tmp_path: Path) -> 
     ],
 )
 def test_a_block_whose_scale_is_no_number_is_named(
-    tiny_checkpoint: Path, tmp_path: Path, dtype: Any, scale: int, name: str, checkpoints_name: str
+    in_blocks: bytes, tmp_path: Path, scale: int, name: str, checkpoints_name: str
 ) -> None:
     """Packing does not look for it, which would make every start slower; the vector shows it."""
     from gemlet import Embedder
 
     path = tmp_path / "scale.gguf"
-    write_gguf(tiny_checkpoint, path, dtype=dtype)
-    parts = take_apart(path.read_bytes())
+    parts = take_apart(in_blocks)
     place = parts.place(f"{name}.weight")
     data = bytearray(parts.data)
     rows = place.dims[1] if name == "token_embd" else 1  # any token's

@@ -1,4 +1,4 @@
-"""checkpoint: how the engine will hold a checkpoint's matrices, and what memory that takes."""
+"""Memory: how the engine will hold a checkpoint's matrices, and what memory that takes."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_packed_sizes_are_the_kernels_own(tiny_checkpoint: Path, tmp_path: Path)
         expected[kind] += gguf.packed_size(name, kind)
     sizes = packed_sizes(read_checkpoint(file), "int8")
     assert sizes["bf16"] == expected["bf16"]
-    assert sizes["int8"] == pytest.approx(expected["int8"], rel=0.02)  # rows of 64 have a whole group's scale
+    assert sizes["int8"] == pytest.approx(expected["int8"], rel=0.03)  # rows of 64 have a whole group's scale
 
 
 def test_the_published_checkpoints_sizes_are_the_kernels_own(checkpoint: Path) -> None:
