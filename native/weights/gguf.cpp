@@ -297,12 +297,6 @@ GgufFile Reader::read() {
   }
   for (uint64_t i = 0; i < tensors; ++i) take_tensor(out);
   place(out);
-  if (!out.tensors.contains("dense.0.linear.weight") || !out.tensors.contains("dense.1.linear.weight")) {
-    throw Error(Code::kWeights,
-                path_ +
-                    ": it has no dense head (dense_2, dense_3), and every vector would be wrong; convert the "
-                    "checkpoint with llama.cpp's --sentence-transformers-dense-modules, or with `gemlet quantize`");
-  }
   return out;
 }
 
@@ -424,6 +418,12 @@ GgufConfig read_gguf_config(const GgufFile& file, const std::string& path) {
   const Settings settings(file, path);
   const auto table = file.tensors.find("embed_tokens.weight");
   if (table == file.tensors.end()) fail(path, "it has no tensor `token_embd.weight`");
+  if (!file.tensors.contains("dense.0.linear.weight") || !file.tensors.contains("dense.1.linear.weight")) {
+    throw Error(Code::kWeights,
+                path +
+                    ": it has no dense head (dense_2, dense_3), and every vector would be wrong; convert the "
+                    "checkpoint with llama.cpp's --sentence-transformers-dense-modules, or with `gemlet quantize`");
+  }
   const size_t window = settings.count("attention.sliding_window");
   if (window != 512 && window != 257) {  // both sides together, or one side and the token itself
     refuse(path, "attention.sliding_window is " + std::to_string(window) + "; this engine runs 512");

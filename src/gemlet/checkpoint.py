@@ -1,7 +1,8 @@
 """A Hugging Face folder → what the engine needs to know of it.   (chapter 5: folder → Checkpoint)
 
 Reads the settings of the sentence-transformers layout and refuses what the engine would run wrongly: silence there is
-how other ports lose the dense head, the window or the bidirectional mask.
+how other ports lose the dense head, the window or the bidirectional mask. Says how the engine will hold the weights,
+and what memory that takes.
 """
 
 import json
@@ -12,13 +13,27 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gemlet import _core
-from gemlet.errors import UnsupportedModel, WeightsError
+from gemlet.errors import InputError, UnsupportedModel, WeightsError
 from gemlet.prompts import PUBLISHED_PROMPTS
 
 # A query sees the keys at most 256 away. config.json says it as 512 (both sides together); a checkpoint that
 # transformers has loaded and saved again says 257 (one side, exclusive).   Source: configuration_gemma3.py
 WINDOWS = {512: 256, 257: 256}
+
+# Of a number in a packed matrix, with its share of the scales.   Source: panel_bytes() in native/kernels/
+PACKED_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1 + 4 / 128, "int4": 0.5 + 2 / 32}
+
+# Measured as peak memory (VmHWM) of fresh processes on Linux.
+PROCESS_BYTES = 30_000_000  # Python, NumPy and gemlet, before a model is there
+PIECE_BYTES = 64  # for each piece of the vocabulary: the tokenizer's tables, and what is read to check them
+# For each token of a text: what one of 2,048 takes more than one of 18, divided. It is the Workspace of
+# native/model/workspace.cpp and the angles of Rope: whoever changes prepare() there measures anew.
+TOKEN_BYTES = 12_500
+
+_ROWS_CHECKED = 1024  # at a time
 
 Json = dict[str, Any]
 
@@ -41,6 +56,32 @@ class Checkpoint:
         if self.gguf is not None:
             return self.gguf.tokenizer()
         return _core.Tokenizer.from_json(str(self.folder / "tokenizer.json"))
+
+    @property
+    def tensors(self) -> dict[str, tuple[str, list[int]]]:
+        """Name → (type, shape), by the engine's names. Raises WeightsError, UnsupportedModel."""
+        found: dict[str, tuple[str, list[int]]] = {}
+        for file, prefix in self._files():
+            found |= {prefix + name.removeprefix("model."): tensor for name, tensor in file.tensors.items()}
+        return found
+
+    def damage(self) -> str:
+        """Name the first tensor that holds NaN or infinity, and what to do; nothing when there is none.
+
+        Reads every number, which takes seconds: for a message about vectors that are not finite.
+        """
+        for file, _ in self._files():
+            for name, (_, shape) in file.tensors.items():
+                for begin in range(0, shape[0], _ROWS_CHECKED):
+                    rows = file.read(name, "F32", begin, min(begin + _ROWS_CHECKED, shape[0]))
+                    if not np.isfinite(rows.view(np.float32)).all():
+                        return f"tensor `{name}` of {file.path} holds NaN or infinity: fetch or write the file again"
+        return ""
+
+    def _files(self) -> list[tuple[_core.WeightFile, str]]:
+        if self.gguf is not None:
+            return [(self.gguf, "")]
+        return [(_core.open_safetensors(file), prefix) for file, prefix in self.weights]
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -70,6 +111,43 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         prompts=dict(settings.get("prompts") or {}),
         max_seq_length=_max_seq_length(folder, config),
     )
+
+
+def storage_of(checkpoint: Checkpoint, wanted: str | None) -> tuple[str, str]:
+    """(the weights' type, how the engine holds them). Raises InputError when a file holds another than is wanted."""
+    if checkpoint.gguf is not None and wanted not in (None, checkpoint.stored):
+        raise InputError(f"quantization is {wanted!r}, but the file holds {checkpoint.stored}: leave it out")
+    name = checkpoint.stored if checkpoint.gguf is not None else wanted or "q8_0"
+    return name, {"f32": "f32", "f16": "f32", "bf16": "bf16"}.get(name, "int8")
+
+
+def packed_sizes(checkpoint: Checkpoint, storage: str) -> dict[str, int]:
+    """The engine's types and the bytes of the matrices that it holds in each, as Packer in native/model does.
+
+    The table of embeddings is not among them: a text's rows are copied from the file, and none of its pages stays.
+    """
+    sizes: Counter[str] = Counter()
+    for name, (dtype, shape) in checkpoint.tensors.items():
+        if len(shape) == 2 and name != "embed_tokens.weight":
+            kind = _engine_type(name, dtype, storage)
+            sizes[kind] += round(prod(shape) * PACKED_BYTES[kind])
+    return dict(sizes.most_common())
+
+
+def _engine_type(name: str, dtype: str, storage: str) -> str:
+    """What a matrix becomes; only in int8 may matrices differ."""
+    if storage != "int8":
+        return storage
+    if name.startswith("dense."):
+        return "bf16"
+    return "int4" if dtype == "Q4_0" else "int8"
+
+
+def peak_memory(checkpoint: Checkpoint, storage: str, tokens: int) -> int:
+    """About how many bytes a process takes that embeds texts of up to so many tokens."""
+    pieces: int = checkpoint.config["vocab_size"]
+    packed = sum(packed_sizes(checkpoint, storage).values())
+    return PROCESS_BYTES + packed + PIECE_BYTES * pieces + TOKEN_BYTES * tokens
 
 
 def is_gguf(path: Path) -> bool:

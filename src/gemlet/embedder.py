@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet import _core, vectors
-from gemlet.checkpoint import Checkpoint, read_checkpoint
+from gemlet.checkpoint import read_checkpoint, storage_of
 from gemlet.errors import InputError, OutputError, TruncationWarning, warn
 from gemlet.packing import Batch, Sequences, Truncation, fit, pack
 from gemlet.pretrained import find
@@ -113,8 +113,8 @@ class Embedder:
             path = find(name_or_path, offline=offline, progress=progress)
             if quantization in (None, "q8_0") and path.is_dir():
                 path = quantized(path, progress) or path
-        checkpoint = read_checkpoint(path)
-        self.quantization, storage = _quantization(quantization, checkpoint)
+        self._checkpoint = checkpoint = read_checkpoint(path)
+        self.quantization, storage = storage_of(checkpoint, quantization)
         self.max_seq_length = checkpoint.max_seq_length
         if max_seq_length is not None:
             self.max_seq_length = min(_positive("max_seq_length", max_seq_length, least=8), self.max_seq_length)
@@ -264,9 +264,8 @@ class Embedder:
             finite = np.isfinite(rows).all(axis=1)
             if not finite.all():
                 row = sequences.rows[batch.first + int(np.argmin(finite))]
-                raise OutputError(
-                    f"the vector of text {row} is not finite: run `gemlet verify`, the weights may be damaged"
-                )
+                reason = self._checkpoint.damage() or "run `gemlet verify`, the weights may be damaged"
+                raise OutputError(f"the vector of text {row} is not finite: {reason}")
             parts[batch.first : batch.last] = rows
         if len(parts) == len(sequences.tokens):
             return parts
@@ -311,14 +310,6 @@ def _cut_message(sequences: Sequences, limit: int) -> str:
         f"{len(rows)} of {len(sequences.tokens)} texts are longer than {limit} tokens and were cut: {shown}{more}; "
         'truncation="window" embeds the whole text'
     )
-
-
-def _quantization(wanted: Quantization | None, checkpoint: Checkpoint) -> tuple[str, str]:
-    """(the weights' type, how the engine holds them)."""
-    if checkpoint.gguf is not None and wanted not in (None, checkpoint.stored):
-        raise InputError(f"quantization is {wanted!r}, but the file holds {checkpoint.stored}: leave it out")
-    name = checkpoint.stored if checkpoint.gguf is not None else wanted or "q8_0"
-    return name, {"f32": "f32", "f16": "f32", "bf16": "bf16"}.get(name, "int8")
 
 
 def _cores() -> int:

@@ -3,6 +3,8 @@
 import gc
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gguf_parts import take_apart
 
 from gemlet import Embedder, errors
 from gemlet.cli.main import COMMANDS, EXIT_CODES, main
+from gemlet.gguf import write_gguf
 from gemlet.verify import load_goldens
 
 TEXTS = ["The red planet.", "", "Größe 😀"]
@@ -348,4 +352,84 @@ def test_info_of_a_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:5000])
     broken = run("info", file)
     assert broken.returncode == 1
+    assert broken.stdout == ""
     assert "the file is damaged: fetch or write it again" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("quantization", "kinds"),
+    [("q4_0", ["int4", "int8", "bf16"]), ("q8_0", ["int8", "bf16"]), ("bf16", ["bf16"]), ("f32", ["f32"])],
+)
+def test_info_tells_how_a_file_runs(tiny_checkpoint: Path, tmp_path: Path, quantization: str, kinds: list[str]) -> None:
+    file = tmp_path / "tiny.gguf"
+    write_gguf(tiny_checkpoint, file, dtype=quantization)  # type: ignore[arg-type]
+    facts = json.loads(run("info", "--json", file).stdout)
+    named = [part.split()[0] for part in facts["runs as"].removeprefix("matrices in ").split(", ")]
+    assert sorted(named) == sorted(kinds)
+    assert re.fullmatch(r"about \d+ MB for one query, \d+ MB for a text of 2,048 tokens", facts["memory"])
+    assert facts["missing"] == "nothing"
+    assert facts["architecture"] == "gemma-embedding"
+    other = "bf16" if quantization == "f32" else "f32"
+    assert f"but the file holds {quantization}" in run("info", "--quantization", other, file).stderr
+
+
+def test_info_tells_how_a_folder_runs(tiny_checkpoint: Path) -> None:
+    facts = json.loads(run("info", "--json", "--tensors", tiny_checkpoint).stdout)
+    assert facts["types"].keys() == {"F32"}
+    assert facts["tensors"]["dense.1.linear.weight"].startswith("F32 [")
+    assert facts["runs as"].startswith("matrices in int8 ")
+    exact = json.loads(run("info", "--json", "--quantization", "f32", tiny_checkpoint).stdout)
+    assert exact["runs as"].startswith("matrices in f32 ")
+
+
+NORM, VALUES = "blk.1.attn_norm.weight", "blk.0.attn_v.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "key", "missing"),
+    [
+        (["dense_2.weight"], None, "it has no dense head (dense_2, dense_3), and every vector would be wrong; convert"),
+        (["token_embd.weight"], None, "it has no tensor `token_embd.weight`; the file is damaged: fetch or write it"),
+        ([], "gemma-embedding.block_count", "`gemma-embedding.block_count` is missing"),
+        ([NORM], None, "tensor `layers.1.input_layernorm.weight`: take a complete checkpoint, or write"),
+        ([NORM, VALUES], None, "2 tensors, the first `layers.0.self_attn.v_proj.weight`: take a complete"),
+        ([], "tokenizer.ggml.tokens", "a tokenizer ({file}: `tokenizer.ggml.tokens` is missing): take a complete"),
+    ],
+)
+def test_info_describes_a_file_and_says_what_it_lacks(
+    tiny_checkpoint: Path, tmp_path: Path, tensors: list[str], key: str | None, missing: str
+) -> None:
+    file = tmp_path / "tiny.gguf"
+    write_gguf(tiny_checkpoint, file)
+    parts = take_apart(file.read_bytes())
+    for name in tensors:
+        parts.drop_tensor(name)
+    parts.drop(key or "no such key")
+    file.write_bytes(parts.join())
+    told = run("info", "--tensors", file)
+    facts = json.loads(run("info", "--json", "--tensors", file).stdout)
+    assert told.returncode == 1
+    assert missing.format(file=file) in facts["missing"]
+    assert f"missing:           {facts['missing']}\n" in told.stdout
+    assert len(facts["tensors"]) == len(parts.tensors)
+    assert facts["types"].keys() == {"Q8_0", "F32"}
+    assert run("embed", "--model", file, "x").returncode == 1
+
+
+def test_info_of_a_folder_without_its_tokenizer(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_checkpoint, folder)
+    (folder / "tokenizer.json").unlink()
+    told = run("info", folder)
+    assert told.returncode == 1
+    assert f"missing:           a tokenizer (cannot read {folder / 'tokenizer.json'}: No such" in told.stdout
+
+
+def test_info_of_a_file_that_is_no_gguf(tmp_path: Path) -> None:
+    file = tmp_path / "other.gguf"
+    file.write_bytes(b"GGML" + bytes(100))
+    told = run("info", file)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert (
+        told.stderr == f"gemlet: {file}: it does not begin with `GGUF`; the file is damaged: fetch or write it again\n"
+    )

@@ -12,7 +12,7 @@ from gguf_parts import ARRAY, BOOL, F32, STRING, U32, Parts, array, take_apart, 
 from tiny_tokenizer import SIZE, pieces
 
 from gemlet import _core
-from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
+from gemlet.errors import InputError, ModelError, OutputError, UnsupportedModel, WeightsError
 from gemlet.gguf import write_gguf
 
 
@@ -604,6 +604,47 @@ def test_a_scale_that_is_no_number_is_reported(parts: Parts, tmp_path: Path) -> 
     packed = Packed(parts)
     struct.pack_into("<f", packed.bytes, 64, float("nan"))
     assert np.isnan(vector(tmp_path / "nan.gguf", packed.file())).all()
+
+
+@pytest.fixture(scope="module", params=["q8_0", "q4_0"])
+def in_blocks(request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("blocks") / "tiny.gguf"
+    write_gguf(tiny_checkpoint, path, dtype=request.param)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("scale", [0x7E00, 0x7C00, 0xFC00], ids=["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("name", "checkpoints_name"),
+    [
+        ("token_embd", "embed_tokens"),
+        ("blk.0.attn_q", "layers.0.self_attn.q_proj"),
+        ("blk.1.attn_v", "layers.1.self_attn.v_proj"),
+        ("blk.0.ffn_gate", "layers.0.mlp.gate_proj"),
+        ("blk.1.ffn_down", "layers.1.mlp.down_proj"),
+        ("dense_3", "dense.1.linear"),
+    ],
+)
+def test_a_block_whose_scale_is_no_number_is_named(
+    in_blocks: bytes, tmp_path: Path, scale: int, name: str, checkpoints_name: str
+) -> None:
+    """Packing does not look for it, which would make every start slower; the vector shows it."""
+    from gemlet import Embedder
+
+    path = tmp_path / "scale.gguf"
+    parts = take_apart(in_blocks)
+    place = parts.place(f"{name}.weight")
+    data = bytearray(parts.data)
+    rows = place.dims[1] if name == "token_embd" else 1  # any token's
+    size = {2: 18, 8: 34}[place.type]
+    for row in range(rows):
+        struct.pack_into("<H", data, place.offset + row * place.dims[0] // 32 * size, scale)
+    parts.data = bytes(data)
+    path.write_bytes(parts.join())
+    with pytest.raises(OutputError) as caught:
+        Embedder(path).encode(["a text"])
+    reason = f"tensor `{checkpoints_name}.weight` of {path} holds NaN or infinity: fetch or write the file again"
+    assert str(caught.value) == f"the vector of text 0 is not finite: {reason}"
 
 
 def test_ollamas_blob_is_read(parts: Parts, blob: bytes, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ COMMANDS = {
     "similarity": "Compare texts by meaning.",
     "tokenize": "Show texts as the model sees them.",
     "quantize": "Write a checkpoint as one .gguf file.",
-    "info": "Tell what model, kernels and cache are in use.",
+    "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }
 

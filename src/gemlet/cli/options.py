@@ -17,17 +17,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MODEL = "google/embeddinggemma-300m"
 
+quantization_option = click.option(
+    "--quantization",
+    type=click.Choice(get_args(Quantization)),
+    help="Of the weights; default: what a .gguf file holds, q8_0 for a checkpoint; f32 is exact.",
+)
+
 
 def model_options(command: F) -> F:
     """Add --model, --quantization, --threads and --offline."""
     for option in (
         click.option("--offline", is_flag=True, help="Never touch the network."),
         click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use."),
-        click.option(
-            "--quantization",
-            type=click.Choice(get_args(Quantization)),
-            help="Of the weights; default: what a .gguf file holds, q8_0 for a checkpoint; f32 is exact.",
-        ),
+        quantization_option,
         click.option("--model", default=MODEL, show_default=True, help="A published name, a folder or a .gguf file."),
     ):
         command = option(command)
