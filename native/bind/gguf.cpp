@@ -278,6 +278,9 @@ void bind_gguf(nb::module_& m) {
       .def_prop_ro("metadata", metadata)
       .def("config", config, "Return what Model takes. Raises UnsupportedModel.")
       .def("packed_head", head_of_packed, "Return what stands before the packed matrices of this file.")
+      .def(
+          "drop_pages", [](const Gguf& gguf) { gguf.file.drop_pages(gguf.file.bytes()); },
+          "Give back the memory of what was read, the tokenizer's tables too; who reads again reads the file.")
       .def("tokenizer", tokenizer_of, nb::keep_alive<0, 1>(),  // it may read its tables in the mapped file
            "Raises WeightsError, UnsupportedModel.");
 }

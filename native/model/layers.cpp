@@ -17,6 +17,26 @@ std::string spell(const std::vector<size_t>& shape) {
   return (text.empty() ? "[" : text) + "]";
 }
 
+std::string dense_name(size_t i) { return "dense." + std::to_string(i) + ".linear"; }
+
+// Inputs of a layer of the dense head.
+size_t width_before(const Config& c, size_t i) { return i == 0 ? c.hidden_size : c.dense[i - 1]; }
+
+// a * b: [rows, n]; a: [rows, k], b: [k, n].
+Buffer<float> multiply(const float* a, const float* b, size_t rows, size_t k, size_t n, const Gemm& gemm,
+                       ThreadPool& pool) {
+  const size_t panel = gemm.panel_bytes(k), row = gemm.row_bytes(k);
+  Buffer<uint8_t> packed(packed_bytes(n, k, gemm)), prepared(rows * row);
+  Buffer<float> product(rows * n);
+  gemm.pack_columns(b, n, k, n, packed.data(), panel);
+  pool.parallel_for(rows / kPanel, [&](size_t i, size_t) {
+    uint8_t* x = prepared.data() + i * kPanel * row;
+    for (size_t r = 0; r < kPanel; ++r) gemm.prepare(a + (i * kPanel + r) * k, k, x + r * row);
+    gemm.multiply(x, kPanel, row, packed.data(), n / kPanel, k, panel, product.data() + i * kPanel * n, n);
+  });
+  return product;
+}
+
 // Collects the tensors by name and the packing to be done, which then runs in parallel, one matrix an iteration.
 class Packer {
  public:
@@ -63,6 +83,27 @@ class Packer {
         jobs_.push_back({*tensor, part.gemm, part.owned.data() + packed_bytes(done, k, *part.gemm)});
     }
     return linear;
+  }
+
+  // The layers of the dense head have nothing between them: their product does what they do, in an eighth of the
+  // memory.
+  Linear folded_head(const Config& c, const Gemm& type, ThreadPool& pool) const {
+    Buffer<float> product;  // [outputs, hidden]
+    for (size_t i = 0; i < c.dense.size(); ++i) {
+      const size_t n = c.dense[i], k = width_before(c, i);
+      const Tensor& tensor = find(dense_name(i) + ".weight", {n, k});
+      Buffer<float> weights(n * k);
+      read_f32(tensor, 0, n * k, weights.data());
+      source_.release(tensor.bytes);
+      product = i == 0 ? std::move(weights) : multiply(weights.data(), product.data(), n, k, c.hidden_size, type, pool);
+    }
+    Linear head{0, c.hidden_size, {}};
+    head.add(c.dense.back(), type);
+    Part& part = head.parts[0];
+    part.owned = Buffer<uint8_t>(packed_bytes(part.n, head.k, type));
+    part.packed = part.owned.data();
+    type.pack(product.data(), part.n, head.k, head.k, part.owned.data(), type.panel_bytes(head.k));
+    return head;
   }
 
   void run(ThreadPool& pool) {
@@ -209,11 +250,11 @@ Weights pack_weights(const Config& c, const Source& source, Storage storage, con
   for (size_t i = 0; i < c.num_hidden_layers(); ++i)
     weights.layers.push_back(collect_layer(packer, c, i, body, mapped));
   weights.norm = packer.norm("norm", c.hidden_size);
-  size_t width = c.hidden_size;
-  for (size_t i = 0; i < c.dense.size(); ++i) {
-    weights.dense.push_back(
-        packer.linear({{"dense." + std::to_string(i) + ".linear", c.dense[i]}}, width, rest, mapped));
-    width = c.dense[i];
+  if (storage == Storage::kInt8 && !mapped.data && !c.dense.empty()) {
+    weights.dense.push_back(packer.folded_head(c, rest, pool));
+  } else {
+    for (size_t i = 0; i < c.dense.size(); ++i)
+      weights.dense.push_back(packer.linear({{dense_name(i), c.dense[i]}}, width_before(c, i), rest, mapped));
   }
   packer.run(pool);
   weights.rope_full = std::make_unique<Rope>(c.rope_theta, c.max_position_embeddings, c.head_dim);

@@ -87,10 +87,11 @@ class Rope {
 struct Weights {
   Tensor embed_tokens;  // [vocab, hidden], its rows read one by one
   std::vector<Layer> layers;
-  Buffer<float> norm;         // [hidden]
-  std::vector<Linear> dense;  // [3072, hidden], [768, 3072]
-  const Gemm* scores;         // the type of the product with the keys
-  const Gemm* values;         // and with the values
+  Buffer<float> norm;  // [hidden]
+  std::vector<Linear>
+      dense;  // [3072, hidden], [768, 3072], or in kInt8 their product [768, hidden] unless a file holds both packed
+  const Gemm* scores;  // the type of the product with the keys
+  const Gemm* values;  // and with the values
   std::unique_ptr<Rope> rope_full, rope_sliding;
 };
 

@@ -22,6 +22,9 @@ from gemlet.vectors import FloatArray, Precision
 
 DEFAULT_MODEL = "google/embeddinggemma-300m"
 
+_MANY_TOKENS = 1024
+"""That many touch most of the tokenizer's tables; the model then needs the memory more."""
+
 Quantization = Literal["f32", "bf16", "q8_0"]
 ControlTokens = Literal["literal", "parse"]
 OutputValue = Literal["sentence_embedding", "token_embeddings"]
@@ -122,6 +125,7 @@ class Embedder:
         self.truncate_dim = vectors.check_dim(truncate_dim, self._full_dim)
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
         self._tokenizer = checkpoint.tokenizer
+        self._gguf = checkpoint.gguf
         self._model = _core.Model(checkpoint.config, checkpoint.weights, storage, threads)
 
     def encode(
@@ -242,6 +246,8 @@ class Embedder:
             bos=self._tokenizer.bos,
             eos=self._tokenizer.eos,
         )
+        if self._gguf is not None and len(ids) >= _MANY_TOKENS:
+            self._gguf.drop_pages()
         if sequences.cut.any():
             warn(_cut_message(sequences, self.max_seq_length), TruncationWarning)
         return sequences
