@@ -31,7 +31,7 @@ PROCESS_BYTES = 30_000_000  # Python, NumPy and gemlet, before a model is there
 PIECE_BYTES = 64  # for each piece of the vocabulary: the tokenizer's tables, and what is read to check them
 # For each token of a text: what one of 2,048 takes more than one of 18, divided. It is the Workspace of
 # native/model/workspace.cpp and the angles of Rope: whoever changes prepare() there measures anew.
-TOKEN_BYTES = 12_500
+TOKEN_BYTES = 5_500
 
 _ROWS_CHECKED = 1024  # at a time
 
@@ -127,10 +127,14 @@ def packed_sizes(checkpoint: Checkpoint, storage: str) -> dict[str, int]:
     The table of embeddings is not among them: a text's rows are copied from the file, and none of its pages stays.
     """
     sizes: Counter[str] = Counter()
+    file = checkpoint.gguf
+    folded = storage == "int8" and file is not None and "gemlet.packed_matrices" not in file.metadata
     for name, (dtype, shape) in checkpoint.tensors.items():
-        if len(shape) == 2 and name != "embed_tokens.weight":
+        if len(shape) == 2 and name != "embed_tokens.weight" and not (folded and name.startswith("dense.")):
             kind = _engine_type(name, dtype, storage)
             sizes[kind] += round(prod(shape) * PACKED_BYTES[kind])
+    if folded:  # the layers of the head are one matrix
+        sizes["bf16"] += round(checkpoint.config["hidden_size"] * checkpoint.config["dense"][-1] * PACKED_BYTES["bf16"])
     return dict(sizes.most_common())
 
 

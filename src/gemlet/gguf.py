@@ -30,7 +30,7 @@ from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 from gemlet.feedback import round_with_feedback
 
 WeightType = Literal["q8_0", "q4_0", "f32", "bf16"]
-TableType = Literal["q8_0", "q6_k", "q4_0", "f32", "bf16"]
+TableType = Literal["q8_0", "q6_k", "q5_0", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
 
 ARCHITECTURE = "gemma-embedding"
@@ -39,9 +39,9 @@ BLOCK_ALIGNMENT = 64
 PACKED, TABLES = "gemlet.packed_matrices", "gemlet.tokenizer_tables"
 PACKED_HEAD = 64  # bytes before the packed matrices
 FILE_TYPES = {"f32": 0, "q4_0": 2, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
-TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q8_0": 8, "Q6_K": 14, "BF16": 30}  # Source: ggml.h, enum ggml_type
+TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q6_K": 14, "BF16": 30}  # Source: ggml.h, enum ggml_type
 # Numbers in a unit, bytes of it.
-UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q6_K": (256, 210), "BF16": (1, 2)}
+UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q5_0": (32, 22), "Q8_0": (32, 34), "Q6_K": (256, 210), "BF16": (1, 2)}
 
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",

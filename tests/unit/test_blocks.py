@@ -186,7 +186,7 @@ def written(tmp_path: Path, x: NDArray[np.float32], name: str) -> tuple[Bytes, F
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.03, 1e5])
-@pytest.mark.parametrize(("name", "most"), [("Q4_0", 0.0885), ("Q6_K", 0.0185), ("Q8_0", 0.0055)])
+@pytest.mark.parametrize(("name", "most"), [("Q4_0", 0.0885), ("Q5_0", 0.043), ("Q6_K", 0.0185), ("Q8_0", 0.0055)])
 def test_what_is_written_loses_little(tmp_path: Path, name: str, most: float, scale: float) -> None:
     rng = np.random.default_rng(2)
     x = (rng.normal(0, scale, (64, 512))).astype(np.float32)
@@ -204,14 +204,14 @@ def test_parts_of_a_super_block_have_scales_of_their_own(tmp_path: Path) -> None
         assert loss(x[:, numbers], back[:, numbers]) < 0.025
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q6_K"])
+@pytest.mark.parametrize("name", ["Q4_0", "Q5_0", "Q6_K"])
 def test_zeros_and_tiny_numbers_become_zeros(tmp_path: Path, name: str) -> None:
     x = np.zeros((4, 256), np.float32)
     x[1], x[2], x[3, ::2] = 1e-40, -1e-12, 1e-30
     assert not written(tmp_path, x, name)[1].any()
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q6_K", "Q8_0"])
+@pytest.mark.parametrize("name", ["Q4_0", "Q5_0", "Q6_K", "Q8_0"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e8, 3.4e38])
 def test_what_does_not_fit_is_refused(tmp_path: Path, name: str, value: float) -> None:
     x = np.ones((2, 512), np.float32)

@@ -240,7 +240,7 @@ def test_a_part_is_a_part(written: dict[str, Path]) -> None:
     assert np.array_equal(gguf.read("embed_tokens.weight", "F32", 7, 9), whole[7 * 256 : 9 * 256])
     with pytest.raises(InputError, match="no such rows"):
         gguf.read("embed_tokens.weight", "F32", 0, SIZE + 1)
-    with pytest.raises(InputError, match="F32, BF16, Q8_0, Q6_K or Q4_0"):
+    with pytest.raises(InputError, match="F32, BF16, Q8_0, Q6_K, Q5_0 or Q4_0"):
         gguf.read("embed_tokens.weight", "F16", 0, 1)
     with pytest.raises(WeightsError, match="no tensor `x`"):
         gguf.read("x", "F32", 0, 1)
