@@ -37,6 +37,9 @@ STRIDE = 128
 SCALES = 1 / np.array([-8.6, -8.3, -8, -7.7, -7.4, -7.1, -6.8, -6.4, -6, -5.6, -5.2, 7.7, 7.4, 7.1, 6.8, 6.4, 6, 5.6])
 """Tried for 4 bits, times the number of largest magnitude: -8 to 7 reach further down than up."""
 
+ROW_SCALES = 1 / np.outer([-1, 1], np.geomspace(6, 40, 24)).ravel()
+"""Tried where a whole row has one scale: its largest number may be far from all others."""
+
 LAYER = (
     ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     ("self_attn.o_proj",),
@@ -47,12 +50,13 @@ LAYER = (
 
 
 def round_with_feedback(
-    checkpoint: Checkpoint, dtypes: dict[str, str], progress: Progress | None = None
+    checkpoint: Checkpoint, dtypes: dict[str, str], *, whole_rows: bool = False, progress: Progress | None = None
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """Return each matrix of the layers as the bytes of its blocks: [outputs, inputs / 32 * bytes of a block].
 
     checkpoint  a folder's
     dtypes      "Q4_0" or "Q8_0" for each of them, by its name in the checkpoint
+    whole_rows  all blocks of a row in 4 bits have one scale
     progress    called with (layers done, layers in all)
 
     Raises WeightsError where a tensor is missing.
@@ -66,7 +70,7 @@ def round_with_feedback(
             gram = (inputs.T @ inputs).astype(np.float64)
             outputs = []
             for name in (f"layers.{index}.{name}.weight" for name in names):
-                blocks, weights = _round(stream.read(name), gram, dtypes[name])
+                blocks, weights = _round(stream.read(name), gram, dtypes[name], whole_rows)
                 rounded[name] = blocks
                 outputs.append(inputs @ weights.T)
             stream.take(index, step, outputs)
@@ -75,11 +79,18 @@ def round_with_feedback(
     return rounded
 
 
-def _round(weights: Array, gram: Array, dtype: str) -> tuple[npt.NDArray[np.uint8], Array]:
+def round_rows(weights: Array) -> npt.NDArray[np.uint8]:
+    """Return weights [n, k] to nearest as the bytes of Q4_0 blocks, one scale a row: [n, k / 32 * 18]."""
+    scales = _best_scales(weights[:, None], np.ones((1, weights.shape[1]), np.float32), ROW_SCALES)
+    numbers = np.rint(weights * _inverted(scales)).clip(*_limits("Q4_0"))
+    return _blocks(numbers, np.repeat(scales, weights.shape[1] // BLOCK, axis=1), "Q4_0")
+
+
+def _round(weights: Array, gram: Array, dtype: str, whole_rows: bool = False) -> tuple[npt.NDArray[np.uint8], Array]:
     """(blocks as a file holds them, what they mean) of weights [outputs, inputs]."""
     order = np.argsort(-gram.diagonal(), kind="stable")
     inverse = _inverse_root(gram, order)
-    scales = np.repeat(_scales(weights, gram, dtype), BLOCK, axis=1).T
+    scales = np.repeat(_scales(weights, gram, dtype, whole_rows), BLOCK, axis=1).T
     numbers = np.empty(weights.shape[::-1], np.float32)
     numbers[order] = _feed_back(weights.T[order], scales[order], inverse, _limits(dtype))
     return _blocks(numbers.T, scales.T[:, ::BLOCK], dtype), np.ascontiguousarray((numbers * scales).T)
@@ -101,18 +112,28 @@ def _inverse_root(gram: Array, order: Array) -> Array:
     return np.ascontiguousarray(lower.T.astype(np.float32))
 
 
-def _scales(weights: Array, gram: Array, dtype: str) -> Array:
+def _scales(weights: Array, gram: Array, dtype: str, whole_rows: bool) -> Array:
     """One scale for each block, as half precision holds it: [outputs, inputs / 32] float32."""
-    blocks = weights.reshape(len(weights), -1, BLOCK)
-    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2, keepdims=True), axis=2)[..., 0]
+    outputs, inputs = weights.shape
     if dtype == "Q8_0":
-        return _half(np.abs(largest) / 127)
-    importance = (1 / np.linalg.inv(_damped(gram)).diagonal()).astype(np.float32).reshape(-1, BLOCK)
+        return _half(np.abs(weights.reshape(outputs, -1, BLOCK)).max(axis=2) / 127)
+    size, factors = (inputs, ROW_SCALES) if whole_rows else (BLOCK, SCALES)
+    importance = (1 / np.linalg.inv(_damped(gram)).diagonal()).astype(np.float32)
+    scales = _best_scales(weights.reshape(outputs, -1, size), importance.reshape(-1, size), factors)
+    return np.repeat(scales, size // BLOCK, axis=1)
+
+
+def _best_scales(groups: Array, importance: Array, factors: Array) -> Array:
+    """For each group the scale that loses least, of the largest number times `factors`.
+
+    groups [rows, n, size], importance [n, size] of their numbers → [rows, n].
+    """
+    largest = np.take_along_axis(groups, np.abs(groups).argmax(axis=2, keepdims=True), axis=2)[..., 0]
     best, least = np.zeros_like(largest), np.full(largest.shape, np.inf, np.float32)
-    for factor in SCALES.astype(np.float32):
+    for factor in factors.astype(np.float32):
         scale = _half(largest * factor)
-        numbers = np.rint(blocks * _inverted(scale)[..., None]).clip(*_limits(dtype))
-        lost = np.einsum("nbi,bi->nb", np.square(blocks - numbers * scale[..., None]), importance)
+        numbers = np.rint(groups * _inverted(scale)[..., None]).clip(*_limits("Q4_0"))
+        lost = np.einsum("nbi,bi->nb", np.square(groups - numbers * scale[..., None]), importance)
         better = lost < least
         best[better], least[better] = scale[better], lost[better]
     return best

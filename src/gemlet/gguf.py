@@ -27,9 +27,9 @@ from gemlet import _core
 from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
-from gemlet.feedback import round_with_feedback
+from gemlet.feedback import round_rows, round_with_feedback
 
-WeightType = Literal["q8_0", "q4_0", "f32", "bf16"]
+WeightType = Literal["q8_0", "q4_0", "mixed", "f32", "bf16"]
 TableType = Literal["q8_0", "q6_k", "q5_0", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
 
@@ -38,7 +38,7 @@ ALIGNMENT = 32
 BLOCK_ALIGNMENT = 64
 PACKED, TABLES = "gemlet.packed_matrices", "gemlet.tokenizer_tables"
 PACKED_HEAD = 64  # bytes before the packed matrices
-FILE_TYPES = {"f32": 0, "q4_0": 2, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
+FILE_TYPES = {"f32": 0, "q4_0": 2, "mixed": 2, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
 TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q6_K": 14, "BF16": 30}  # Source: ggml.h, enum ggml_type
 # Numbers in a unit, bytes of it.
 UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q5_0": (32, 22), "Q8_0": (32, 34), "Q6_K": (256, 210), "BF16": (1, 2)}
@@ -58,6 +58,12 @@ LAYER_NAMES = {
     "ffn_down": "mlp.down_proj",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+
+SENSITIVE = ("attn_v", "ffn_down", "dense_")
+"""In 8 bits where the rest is in 4: what all heads share and what a layer writes lose half of all that 4 bits lose."""
+
+MIXED_8_BIT = ("attn_q", "attn_k", "attn_v", "attn_output", "dense_")
+"""As the publisher has it in its mixed precision.   Source: model card, e4_a8_f4_p4"""
 
 _BLOCK_BYTES = 8 << 20
 """Written at a time, about."""
@@ -83,6 +89,7 @@ class _Tensor:
     dtype: str
     factors: Factors = UNCHANGED
     rounded: npt.NDArray[np.uint8] | None = None  # its bytes, where rounding has been done already
+    whole_rows: bool = False  # one scale for each row, though each block could have its own
 
     @property
     def row_bytes(self) -> int:
@@ -108,6 +115,9 @@ class _Tensor:
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
             end = min(begin + rows, self.shape[0])
+            if self.whole_rows:
+                yield partial(self._round_rows, begin, end)
+                continue
             yield partial(
                 self.file.read,
                 self.source,
@@ -119,6 +129,10 @@ class _Tensor:
                 columns=self.factors.columns,
             )
         yield partial(bytes, self.padding)
+
+    def _round_rows(self, begin: int, end: int) -> bytes:
+        rows = self.file.read(self.source, "F32", begin, end).view(np.float32)
+        return round_rows(rows.reshape(end - begin, -1)).tobytes()
 
     def packing(self, dtype: str) -> Callable[[], Any]:
         """What gives it as the kernels multiply it."""
@@ -164,7 +178,7 @@ def write_gguf(
     if not folder.is_dir():
         raise InputError(f"{folder} is no checkpoint's folder: a .gguf file is made from the checkpoint itself")
     checkpoint = read_checkpoint(folder)
-    tensors = list(_tensors(checkpoint, dtype, table or dtype))
+    tensors = list(_tensors(checkpoint, dtype, table))
     if source_sha256 is None:
         with open(checkpoint.weights[0][0], "rb") as file:
             source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -181,9 +195,11 @@ def write_gguf(
         tensors = _balanced(tensors, balance(checkpoint, _threads()))
         blocks[0] = _packed(tensors)
     begin = 0.0
-    if dtype == "q4_0":
+    if dtype in ("q4_0", "mixed"):
         begin = _ROUNDING
-        tensors = _rounded(tensors, checkpoint, lambda done, of: _report(progress, total, begin * done / of))
+        tensors = _rounded(
+            tensors, checkpoint, dtype == "mixed", lambda done, of: _report(progress, total, begin * done / of)
+        )
     _write(
         path,
         head,
@@ -199,16 +215,19 @@ def _report(progress: Progress | None, total: int, share: float) -> None:
         progress(round(share * total), total)
 
 
-def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType) -> Iterator[_Tensor]:
+def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None) -> Iterator[_Tensor]:
     """Every tensor of the model, in the order of the file."""
     (body, _), *dense = [(_core.open_safetensors(file), prefix) for file, prefix in checkpoint.weights]
     if len(dense) != 2:
         raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
 
+    sensitive = {"q4_0": SENSITIVE, "mixed": MIXED_8_BIT}.get(dtype, ())
+    common = "Q4_0" if sensitive else dtype.upper()
+
     def type_of(name: str) -> str:
         if name == "token_embd":
-            return table.upper()
-        return "Q8_0" if dtype == "q4_0" and _is_sensitive(name) else dtype.upper()
+            return table.upper() if table else common
+        return "Q8_0" if name.split(".")[-1].startswith(sensitive) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
         source = source if source in file.tensors else f"model.{source}"
@@ -225,22 +244,18 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType) -> Ite
         raise WeightsError(f"{body.path}: embed_tokens has {rows} rows, vocab_size is {pieces}", body.path)
     numbers, _ = UNITS[embeddings.dtype]
     if embeddings.shape[1] % numbers:
-        raise InputError(
-            f"table is {table!r}, of blocks of {numbers}; its rows of {embeddings.shape[1]} are no multiple"
-        )
-    yield embeddings
+        chosen, width = embeddings.dtype.lower(), embeddings.shape[1]
+        raise InputError(f"table is {chosen!r}, of blocks of {numbers}; its rows of {width} are no multiple")
+    yield replace(embeddings, whole_rows=dtype == "mixed" and table is None)
     for layer in range(len(checkpoint.config["sliding"])):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
 
 
-def _is_sensitive(name: str) -> bool:
-    """Half of what 4 bits lose would come from these: what all heads share, and what a layer writes."""
-    return name.startswith("dense") or name.endswith(("attn_v", "ffn_down"))
-
-
-def _rounded(tensors: list[_Tensor], checkpoint: Checkpoint, progress: Progress | None) -> list[_Tensor]:
+def _rounded(
+    tensors: list[_Tensor], checkpoint: Checkpoint, whole_rows: bool, progress: Progress | None
+) -> list[_Tensor]:
     """The tensors with the layers' matrices rounded so that errors make up for each other."""
     names = [tensor.source.removeprefix("model.") for tensor in tensors]
     matrices = {
@@ -248,7 +263,7 @@ def _rounded(tensors: list[_Tensor], checkpoint: Checkpoint, progress: Progress 
         for name, tensor in zip(names, tensors, strict=True)
         if tensor.name.startswith("blk.") and len(tensor.shape) == 2
     }
-    rounded = round_with_feedback(checkpoint, matrices, progress)
+    rounded = round_with_feedback(checkpoint, matrices, whole_rows=whole_rows, progress=progress)
     return [replace(tensor, rounded=rounded.get(name)) for name, tensor in zip(names, tensors, strict=True)]
 
 

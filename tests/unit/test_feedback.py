@@ -7,7 +7,7 @@ import pytest
 
 from gemlet import _core
 from gemlet.checkpoint import read_checkpoint
-from gemlet.feedback import LAYER, _round, _Stream, calibration_ids, round_with_feedback
+from gemlet.feedback import LAYER, _round, _Stream, calibration_ids, round_rows, round_with_feedback
 from gemlet.gguf import write_gguf
 
 
@@ -95,7 +95,7 @@ def test_twice_is_the_same(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
     dtypes = {f"layers.{i}.{name}.weight": "Q4_0" for i in range(2) for names in LAYER for name in names}
     steps: list[tuple[int, int]] = []
-    first = round_with_feedback(checkpoint, dtypes, lambda done, of: steps.append((done, of)))
+    first = round_with_feedback(checkpoint, dtypes, progress=lambda done, of: steps.append((done, of)))
     second = round_with_feedback(checkpoint, dtypes)
     assert all(np.array_equal(first[name], second[name]) for name in dtypes)
     assert steps == [(1, 2), (2, 2)]
@@ -108,6 +108,29 @@ def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path
     eight = {name for name, dtype in types.items() if dtype == "Q8_0"}
     assert {name for name in types if any(part in name for part in ("v_proj", "down_proj", "dense"))} == eight
     assert {dtype for name, dtype in types.items() if name not in eight} == {"Q4_0"}
+
+
+def test_mixed_has_8_bits_in_attention_and_one_scale_a_row_elsewhere(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="mixed")
+    gguf = _core.Gguf.open(str(tmp_path / "tiny.gguf"))
+    matrices = {name: dtype for name, (dtype, shape) in gguf.tensors.items() if len(shape) == 2}
+    eight = {name for name in matrices if "self_attn" in name or "dense" in name}
+    assert {matrices[name] for name in eight} == {"Q8_0"}
+    for name in matrices.keys() - eight:
+        dtype, shape = gguf.tensors[name]
+        assert dtype == "Q4_0"
+        rows = gguf.read(name, "F32", 0, shape[0]).view(np.float32).reshape(shape)
+        assert max(len(np.unique(row)) for row in rows) <= 16, name
+    write_gguf(tiny_checkpoint, tmp_path / "other.gguf", dtype="mixed", table="q8_0")
+    assert _core.Gguf.open(str(tmp_path / "other.gguf")).tensors["embed_tokens.weight"][0] == "Q8_0"
+
+
+def test_a_scale_for_a_row_leaves_out_what_is_far_from_all_others() -> None:
+    weights = weights_of(7, width=768)
+    rounded = decode(round_rows(weights), "Q4_0")
+    largest = np.abs(weights).max(axis=1, keepdims=True) / 8
+    plain = np.rint(weights / largest).clip(-8, 7) * largest
+    assert np.square(weights - rounded).sum() < 0.8 * np.square(weights - plain).sum()
 
 
 def test_the_table_may_have_a_type_of_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ Examples:
     type=click.Choice(get_args(WeightType)),
     default="q8_0",
     show_default=True,
-    help="Of the matrices; norms are always f32. q4_0 takes some minutes.",
+    help="Of the matrices; norms are always f32. q4_0 and mixed (attention in 8 bits, the rest in 4, one scale a row) "
+    "take some minutes.",
 )
 @click.option(
     "--table",
