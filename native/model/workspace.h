@@ -10,7 +10,7 @@
 namespace gemlet {
 
 // Tokens that go through the linears together, at most; bounds the memory of their wide rows.
-constexpr size_t kSlice = 256;
+constexpr size_t kSlice = 128;
 
 struct TokenRange {
   size_t begin, end;  // tokens of the batch

@@ -59,12 +59,6 @@ LAYER_NAMES = {
     "post_ffw_norm": "post_feedforward_layernorm",
 }
 
-SENSITIVE = ("attn_v", "ffn_down", "dense_")
-"""In 8 bits where the rest is in 4: what all heads share and what a layer writes lose half of all that 4 bits lose."""
-
-MIXED_8_BIT = ("attn_q", "attn_k", "attn_v", "attn_output", "dense_")
-"""As the publisher has it in its mixed precision.   Source: model card, e4_a8_f4_p4"""
-
 _BLOCK_BYTES = 8 << 20
 """Written at a time, about."""
 
@@ -221,20 +215,20 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
     if len(dense) != 2:
         raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
 
-    sensitive = {"q4_0": SENSITIVE, "mixed": MIXED_8_BIT}.get(dtype, ())
-    common = "Q4_0" if sensitive else dtype.upper()
+    in_8_bits = {"q4_0": _is_sensitive, "mixed": _is_attention_or_head}.get(dtype)
+    common = "Q4_0" if in_8_bits else dtype.upper()
 
     def type_of(name: str) -> str:
         if name == "token_embd":
             return table.upper() if table else common
-        return "Q8_0" if name.split(".")[-1].startswith(sensitive) else common
+        return "Q8_0" if in_8_bits and in_8_bits(name) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
         source = source if source in file.tensors else f"model.{source}"
         if source not in file.tensors:
             raise WeightsError(f"{file.path}: it has no tensor `{source.removeprefix('model.')}`", file.path)
         shape = file.tensors[source][1]
-        return _Tensor(f"{name}.weight", file, source, shape, "F32" if len(shape) == 1 else type_of(name))
+        return _Tensor(f"{name}.weight", file, source, shape, type_of(name) if len(shape) > 1 else "F32")
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
@@ -251,6 +245,23 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
+
+
+def _is_sensitive(name: str) -> bool:
+    """Most of what 4 bits lose would come from these.
+
+    What all heads share, what a layer writes, and the first layers, where a few kinds of text lose ten times as much as
+    others: there only the MLP behind the second, as the rest weighs less.
+    """
+    if name.startswith("dense"):
+        return True
+    _, layer, matrix = name.split(".")
+    return int(layer) < 2 or (int(layer) < 4 and matrix.startswith("ffn_")) or matrix in ("attn_v", "ffn_down")
+
+
+def _is_attention_or_head(name: str) -> bool:
+    """In 8 bits in the publisher's mixed precision.   Source: model card, e4_a8_f4_p4"""
+    return name.startswith("dense") or ".attn_" in name
 
 
 def _rounded(
