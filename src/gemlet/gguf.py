@@ -215,13 +215,14 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
     if len(dense) != 2:
         raise UnsupportedModel(f"the dense head has {len(dense)} layers; GGUF holds two", "dense", len(dense))
 
-    in_8_bits = {"q4_0": _is_sensitive, "mixed": _is_attention_or_head}.get(dtype)
-    common = "Q4_0" if in_8_bits else dtype.upper()
+    layers = len(checkpoint.config["sliding"])
+    in_4_bits = dtype in ("q4_0", "mixed")
+    common = "Q4_0" if in_4_bits else dtype.upper()
 
     def type_of(name: str) -> str:
         if name == "token_embd":
             return table.upper() if table else common
-        return "Q8_0" if in_8_bits and in_8_bits(name) else common
+        return "Q8_0" if in_4_bits and _is_in_8_bits(name, dtype, layers) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
         source = source if source in file.tensors else f"model.{source}"
@@ -241,27 +242,26 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
         chosen, width = embeddings.dtype.lower(), embeddings.shape[1]
         raise InputError(f"table is {chosen!r}, of blocks of {numbers}; its rows of {width} are no multiple")
     yield replace(embeddings, whole_rows=dtype == "mixed" and table is None)
-    for layer in range(len(checkpoint.config["sliding"])):
+    for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
 
 
-def _is_sensitive(name: str) -> bool:
-    """Most of what 4 bits lose would come from these.
+def _is_in_8_bits(name: str, dtype: WeightType, layers: int) -> bool:
+    """Is a matrix of a file of 4 bits among those that would lose most?
 
-    What all heads share, what a layer writes, and the first layers, where a few kinds of text lose ten times as much as
-    others: there only the MLP behind the second, as the rest weighs less.
+    The dense head; in "mixed" attention, as the publisher has it (model card, e4_a8_f4_p4), else what all heads share
+    and what a layer writes; and the first layers, where a few kinds of text lose ten times as much as others.
     """
     if name.startswith("dense"):
         return True
     _, layer, matrix = name.split(".")
-    return int(layer) < 2 or (int(layer) < 4 and matrix.startswith("ffn_")) or matrix in ("attn_v", "ffn_down")
-
-
-def _is_attention_or_head(name: str) -> bool:
-    """In 8 bits in the publisher's mixed precision.   Source: model card, e4_a8_f4_p4"""
-    return name.startswith("dense") or ".attn_" in name
+    if matrix.startswith("ffn_") and int(layer) < layers // 6:
+        return True
+    if dtype == "mixed":
+        return matrix.startswith("attn_")
+    return int(layer) < layers // 12 or matrix in ("attn_v", "ffn_down")
 
 
 def _rounded(

@@ -8,7 +8,7 @@ import pytest
 from gemlet import _core
 from gemlet.checkpoint import read_checkpoint
 from gemlet.feedback import LAYER, _round, _Stream, calibration_ids, round_rows, round_with_feedback
-from gemlet.gguf import write_gguf
+from gemlet.gguf import WeightType, _is_in_8_bits, write_gguf
 
 
 def correlated(seed: int, tokens: int = 3000, width: int = 96) -> np.ndarray:
@@ -108,6 +108,15 @@ def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path
     eight = {name for name, dtype in types.items() if dtype == "Q8_0"}
     assert {name for name in types if any(part in name for part in ("v_proj", "down_proj", "dense"))} == eight
     assert {dtype for name, dtype in types.items() if name not in eight} == {"Q4_0"}
+
+
+def test_the_first_layers_of_many_keep_8_bits() -> None:
+    def layers(matrix: str, dtype: WeightType) -> list[int]:
+        return [i for i in range(24) if _is_in_8_bits(f"blk.{i}.{matrix}", dtype, 24)]
+
+    assert layers("attn_q", "q4_0") == layers("attn_output", "q4_0") == [0, 1]
+    assert layers("ffn_up", "q4_0") == layers("ffn_up", "mixed") == layers("ffn_down", "mixed") == [0, 1, 2, 3]
+    assert layers("ffn_down", "q4_0") == layers("attn_q", "mixed") == list(range(24))
 
 
 def test_mixed_has_8_bits_in_attention_and_one_scale_a_row_elsewhere(tiny_checkpoint: Path, tmp_path: Path) -> None:
