@@ -1,6 +1,5 @@
 """llama.cpp through xllamacpp, which comes as a wheel.   (a .gguf file with the dense head in it)"""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from rivals import LIMIT, FloatArray
 
 
 class Rival:
-    """It packs texts without padding, up to 2,048 tokens at once."""
+    """A server in this process, one text at a time."""
 
     def __init__(self, model: str, threads: int) -> None:
         self.version = f"xllamacpp {xllamacpp.__version__}, {Path(model).name}"
@@ -25,10 +24,8 @@ class Rival:
 
     def encode(self, texts: list[str]) -> FloatArray:
         """Return unit vectors [n, 768]."""
-        rows = [self._one(text) for text in texts]
-        return np.asarray(rows, np.float32)
+        return np.stack([self._one(text) for text in texts])
 
-    def _one(self, text: str) -> list[float]:
+    def _one(self, text: str) -> FloatArray:
         answer = self.server.handle_embeddings({"input": text})
-        answer = json.loads(answer) if isinstance(answer, str) else answer
-        return answer["data"][0]["embedding"]
+        return np.asarray(answer["data"][0]["embedding"], np.float32)

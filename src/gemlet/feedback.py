@@ -24,7 +24,7 @@ DAMPING = 0.01
 STRIDE = 128
 """Columns that are rounded before the rest of the matrix hears of it."""
 
-LIMITS = {"Q4_0": (-8, 7), "Q5_0": (-16, 15), "Q8_0": (-127, 127)}
+LIMITS = {"Q4_0": (-8, 7), "Q8_0": (-127, 127)}
 """The numbers that a block of each type can hold."""
 
 SCALES = 1 / np.array([-8.6, -8.3, -8, -7.7, -7.4, -7.1, -6.8, -6.4, -6, -5.6, -5.2, 7.7, 7.4, 7.1, 6.8, 6.4, 6, 5.6])
@@ -63,6 +63,14 @@ def round_with_feedback(
     return rounded
 
 
+def round_rows(weights: Array) -> npt.NDArray[np.uint8]:
+    """Return weights [n, k] to nearest as the bytes of Q4_0 blocks, one scale a row: [n, k / 32 * 18]."""
+    limits = LIMITS["Q4_0"]
+    scales = _best_scales(weights[:, None], np.ones((1, weights.shape[1]), np.float32), ROW_SCALES, limits)
+    numbers = np.rint(weights * _inverted(scales)).clip(*limits)
+    return _blocks(numbers, np.repeat(scales, weights.shape[1] // BLOCK, axis=1), "Q4_0")
+
+
 class Rounder:
     """Rounds the rows of a matrix so that their errors make up for each other.
 
@@ -90,7 +98,7 @@ class Rounder:
         outputs, inputs = weights.shape
         if dtype == "Q8_0":
             return _half(np.abs(weights.reshape(outputs, -1, BLOCK)).max(axis=2) / 127)
-        size, factors = (inputs, ROW_SCALES) if whole_rows else (BLOCK, SCALES * (-8 / LIMITS[dtype][0]))
+        size, factors = (inputs, ROW_SCALES) if whole_rows else (BLOCK, SCALES)
         groups, importance = weights.reshape(outputs, -1, size), self.importance.reshape(-1, size)
         return np.repeat(_best_scales(groups, importance, factors, LIMITS[dtype]), size // BLOCK, axis=1)
 
@@ -136,18 +144,12 @@ def _feed_back(weights: Array, scales: Array, inverse: Array, limits: tuple[int,
 
 
 def _blocks(numbers: Array, scales: Array, dtype: str) -> npt.NDArray[np.uint8]:
-    """Blocks as ggml has them: a half-precision scale, then the 32 numbers.
-
-    In 8 bits a byte each; in 4 byte i holds i and i + 16, plus 8; in 5 the same of their low bits, plus 16, behind four
-    bytes of their high bits.
-    """
+    """Blocks as ggml has them: a half-precision scale, then 32 bytes, or 16, of which byte i holds i and i + 16."""
     stored = numbers.reshape(len(numbers), -1, BLOCK).astype(np.int8)
-    parts = [scales.astype("<f2")[..., None].view(np.uint8)]
-    if dtype == "Q8_0":
-        parts.append(stored.view(np.uint8))
+    heads = scales.astype("<f2")[..., None].view(np.uint8)
+    if dtype == "Q4_0":
+        halves = (stored + 8).view(np.uint8)
+        bodies = halves[..., : BLOCK // 2] | halves[..., BLOCK // 2 :] << 4
     else:
-        raised = (stored - LIMITS[dtype][0]).view(np.uint8)
-        if dtype == "Q5_0":
-            parts.append(np.packbits(raised >> 4, axis=2, bitorder="little"))
-        parts.append(raised[..., : BLOCK // 2] & 15 | raised[..., BLOCK // 2 :] << 4)
-    return np.concatenate(parts, axis=2).reshape(len(numbers), -1)
+        bodies = stored.view(np.uint8)
+    return np.concatenate([heads, bodies], axis=2).reshape(len(numbers), -1)

@@ -4,7 +4,7 @@ The model in NumPy and float32, all texts together, for those who must see or ch
 The engine itself gives only vectors.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.resources import files
 from itertools import cycle, pairwise
 from math import pi, sqrt
@@ -72,7 +72,7 @@ class Stream:
         """Return what the matrices LAYER[step] are multiplied by: [tokens, inputs]."""
         if step in (0, 2):
             norm = "input_layernorm" if step == 0 else "pre_feedforward_layernorm"
-            return self.norm(self.hidden, f"layers.{layer}.{norm}")
+            return self._norm(self.hidden, f"layers.{layer}.{norm}")
         return self.inner
 
     def take(self, layer: int, step: int, outputs: list[Array]) -> None:
@@ -80,10 +80,10 @@ class Stream:
         if step == 0:
             self.inner = self._attend(layer, *outputs)
         elif step == 2:
-            self.inner = gelu_tanh(outputs[0]) * outputs[1]
+            self.inner = _gelu_tanh(outputs[0]) * outputs[1]
         else:
             norm = "post_attention_layernorm" if step == 1 else "post_feedforward_layernorm"
-            self.hidden += self.norm(outputs[0], f"layers.{layer}.{norm}")
+            self.hidden += self._norm(outputs[0], f"layers.{layer}.{norm}")
 
     def _embed(self, ids: Array) -> Array:
         name = "embed_tokens.weight"
@@ -93,45 +93,31 @@ class Stream:
         table: Array = rows[places] * np.float32(sqrt(self.config["hidden_size"]))
         return table
 
-    def norm(self, x: Array, name: str) -> Array:
-        """Return RMSNorm of x over its last axis, with the weight `name`."""
+    def _norm(self, x: Array, name: str) -> Array:
         weight = 1 + self.read(f"{name}.weight")
         scale = 1 / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(self.config["rms_norm_eps"]))
         normed: Array = x * scale * weight
         return normed
 
     def _attend(self, layer: int, q: Array, k: Array, v: Array) -> Array:
-        width = self.config["head_dim"]
-        mixed = np.empty_like(q)
-        for head, texts, shares, _, _ in self.attention(layer, q, k):
-            value = head // self.shared * width
-            mixed[texts, head * width : (head + 1) * width] = shares @ v[texts, value : value + width]
-        return mixed
-
-    def attention(self, layer: int, q: Array, k: Array) -> Iterator[tuple[int, slice, Array, Array, Array]]:
-        """Yield (head, the rows of a text, softmax's shares, rotated queries times the scale, rotated keys)."""
         width, name = self.config["head_dim"], f"layers.{layer}.self_attn."
-        q, k = (x.reshape(len(x), -1, width) for x in (q, k))
-        q, k = self.norm(q, f"{name}q_norm"), self.norm(k, f"{name}k_norm")
-        q *= np.float32(self.config["query_pre_attn_scalar"] ** -0.5)
+        q, k, v = (x.reshape(len(x), -1, width) for x in (q, k, v))
+        q, k = self._norm(q, f"{name}q_norm"), self._norm(k, f"{name}k_norm")
+        shared = q.shape[1] // k.shape[1]
+        mixed = np.empty_like(q)
         for begin, end in pairwise(self.ends):
-            angles, visible = self.angles(layer, end - begin), self._visible(layer, end - begin)
-            rotated_q, rotated_k = rotate(q[begin:end], angles), rotate(k[begin:end], angles)
+            angles, visible = self._angles(layer, end - begin), self._visible(layer, end - begin)
+            rotated_q, rotated_k = _rotate(q[begin:end], angles), _rotate(k[begin:end], angles)
             for head in range(q.shape[1]):
-                queries, keys = rotated_q[:, head], rotated_k[:, head // self.shared]
-                scores = np.where(visible, queries @ keys.T, np.float32(-np.inf))
+                scores = rotated_q[:, head] @ rotated_k[:, head // shared].T
+                scores *= np.float32(self.config["query_pre_attn_scalar"] ** -0.5)
+                scores = np.where(visible, scores, np.float32(-np.inf))
                 shares = np.exp(scores - scores.max(axis=1, keepdims=True))
                 shares /= shares.sum(axis=1, keepdims=True)
-                yield head, slice(begin, end), shares, queries, keys
+                mixed[begin:end, head] = shares @ v[begin:end, head // shared]
+        return mixed.reshape(len(mixed), -1)
 
-    @property
-    def shared(self) -> int:
-        """How many heads of queries look at the same keys and values."""
-        heads, kinds = self.config["num_attention_heads"], self.config["num_key_value_heads"]
-        return int(heads // kinds)
-
-    def angles(self, layer: int, tokens: int) -> Array:
-        """Return RoPE's angles in a layer: [tokens, 1, head_dim / 2]."""
+    def _angles(self, layer: int, tokens: int) -> Array:
         sliding, width = self.config["sliding"][layer], self.config["head_dim"]
         theta = self.config["rope_local_base_freq" if sliding else "rope_theta"]
         frequencies = 1 / theta ** (np.arange(0, width, 2) / width)
@@ -145,15 +131,13 @@ class Stream:
         return near
 
 
-def rotate(x: Array, angles: Array) -> Array:
-    """Return x [tokens, heads, head_dim], dimension i turned with dimension i + head_dim / 2."""
+def _rotate(x: Array, angles: Array) -> Array:
     cos, sin = np.cos(angles), np.sin(angles)
     low, high = np.split(x, 2, axis=-1)
     rotated: Array = np.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1)
     return rotated
 
 
-def gelu_tanh(x: Array) -> Array:
-    """Return what the MLP makes of its gate. Source: config hidden_activation."""
+def _gelu_tanh(x: Array) -> Array:
     gated: Array = x * (1 + np.tanh(np.float32(sqrt(2 / pi)) * (x + np.float32(0.044715) * x * x * x))) / 2
     return gated
