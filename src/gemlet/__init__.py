@@ -25,6 +25,7 @@ from gemlet.errors import (
     OutputError,
     TruncationWarning,
     UnknownPrompt,
+    UnreadableDocument,
     UnsupportedModel,
     WeightsError,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "OutputError",
     "TruncationWarning",
     "UnknownPrompt",
+    "UnreadableDocument",
     "UnsupportedModel",
     "Usage",
     "WeightsError",

@@ -10,6 +10,7 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
+├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 └── MissingExtra (ImportError) .extra
 
 GemletWarning (UserWarning)
@@ -18,6 +19,7 @@ GemletWarning (UserWarning)
 └── DoublePromptWarning                          a text that is given a prompt already begins with one
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -95,6 +97,15 @@ class InvalidDimension(InputError):
 
 class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
+
+
+class UnreadableDocument(GemletError):
+    """A file whose text cannot be had; `reason` continues a sentence that begins with the file's name."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
 
 
 class MissingExtra(GemletError, ImportError):
