@@ -29,6 +29,7 @@ from gemlet.errors import (
     StoreNotFound,
     TruncationWarning,
     UnknownPrompt,
+    UnreadableDocument,
     UnsupportedModel,
     WeightsError,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "StoreNotFound",
     "TruncationWarning",
     "UnknownPrompt",
+    "UnreadableDocument",
     "UnsupportedModel",
     "Usage",
     "WeightsError",

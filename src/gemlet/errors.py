@@ -10,6 +10,7 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
+├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 ├── StoreError                                   an index cannot be opened, read or written
 │   ├── StoreNotFound     .path                  there is no index
 │   ├── StoreMismatch     .expected .found .cure made by another model, dimension, prompt or chunker
@@ -22,6 +23,7 @@ GemletWarning (UserWarning)
 └── DoublePromptWarning                          a text that is given a prompt already begins with one
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -99,6 +101,15 @@ class InvalidDimension(InputError):
 
 class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
+
+
+class UnreadableDocument(GemletError):
+    """A file whose text cannot be had; `reason` continues a sentence that begins with the file's name."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
 
 
 class StoreError(GemletError):
