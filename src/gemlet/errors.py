@@ -10,6 +10,11 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
+├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
+├── StoreError                                   an index cannot be opened, read or written
+│   ├── StoreNotFound     .path                  there is no index
+│   ├── StoreMismatch     .expected .found .cure made by another model, dimension, prompt or chunker
+│   └── StoreCorrupt      .path                  damaged, or no index at all
 └── MissingExtra (ImportError) .extra
 
 GemletWarning (UserWarning)
@@ -18,6 +23,7 @@ GemletWarning (UserWarning)
 └── DoublePromptWarning                          a text that is given a prompt already begins with one
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -95,6 +101,49 @@ class InvalidDimension(InputError):
 
 class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
+
+
+class UnreadableDocument(GemletError):
+    """A file whose text cannot be had; `reason` continues a sentence that begins with the file's name."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
+
+
+class StoreError(GemletError):
+    """An index cannot be opened, read or written."""
+
+
+class StoreNotFound(StoreError):
+    """There is no index where one was looked for."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"there is no index {path}: make it with `gemlet index FOLDER`, or name another with --index")
+
+
+class StoreMismatch(StoreError):
+    """The index was made by another model, quantization, prompt, dimension or chunker than the one that asks."""
+
+    def __init__(self, path: str, what: str, expected: object, found: object, cure: str) -> None:
+        self.path = path
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.cure = cure
+        super().__init__(f"the index {path} was made with {what} {found}, not {expected}: {cure}")
+
+
+class StoreCorrupt(StoreError):
+    """The index is damaged. Nothing but the index is lost: it can be made again from the files."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the index {path} is damaged ({reason}): delete it and run `gemlet index` again, the files are untouched"
+        )
 
 
 class MissingExtra(GemletError, ImportError):
