@@ -103,11 +103,10 @@ class _Page:
     def end(self) -> None:
         """Close the block that is open."""
         text = "".join(self.parts)
-        text = (
-            text.strip("\n").rstrip()
-            if self.tag == "pre"
-            else "\n".join(map(str.strip, text.split("\n"))).strip(" |\n")
-        )
+        if self.tag == "pre":
+            text = text.strip("\n").rstrip()
+        else:
+            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip(" |\n")
         if text.strip() and self.begin >= 0:
             self.line += self.text.count("\n", self.counted, self.begin)
             self.counted = self.begin
