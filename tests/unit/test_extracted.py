@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_documents import docx, epub, odt, paragraph, pdf, pptx, xlsx
 
-from gemlet.documents import Document, Limits, isolation, read_document
+from gemlet.documents import Document, Limits, isolation, read_document, stop_reading
 from gemlet.errors import MissingExtra, UnreadableDocument
 
 pytest.importorskip("kreuzberg")
@@ -140,6 +140,17 @@ def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDocument, match=r"takes longer than 0.1 s to read$"):
         read_document(path, limits=Limits(seconds=0.1))
     assert time.monotonic() - begin < 5
+    assert len(read(tmp_path, "b.docx", docx(REPORT)).blocks) == 4
+
+
+def test_reading_can_be_stopped_from_another_thread(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    path.write_bytes(docx(paragraph("words") * 200_000))
+    timer = threading.Timer(0.3, stop_reading)
+    timer.start()
+    with pytest.raises(UnreadableDocument, match="or makes the reader crash"):
+        read_document(path)
+    timer.join()
     assert len(read(tmp_path, "b.docx", docx(REPORT)).blocks) == 4
 
 

@@ -12,7 +12,7 @@ from gemlet.documents.document import Block, BlockKind, Document, Kind, Limits, 
 from gemlet.documents.kinds import Format, Reader, format_of, sniff
 from gemlet.errors import UnreadableDocument
 
-__all__ = ["Block", "BlockKind", "Document", "Kind", "Limits", "kind_of", "read_document"]
+__all__ = ["Block", "BlockKind", "Document", "Kind", "Limits", "kind_of", "read_document", "stop_reading"]
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -39,6 +39,16 @@ def read_document(path: Path, *, limits: Limits | None = None) -> Document:
         raise UnreadableDocument(path, f"cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise UnreadableDocument(path, "takes more memory than there is") from error
+
+
+def stop_reading() -> None:
+    """End the reading of a PDF, an Office file or the like at once, on Ctrl-C for example.
+
+    Whoever waits for one gets UnreadableDocument; others can be read afterwards.
+    """
+    from gemlet.documents import isolation
+
+    isolation.stop()
 
 
 def _read(path: Path, limits: Limits) -> Document:

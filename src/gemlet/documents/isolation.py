@@ -63,10 +63,10 @@ class _Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]
 
-    def close(self) -> None:
-        """End the process; the next ask() starts another."""
-        with self._lock:
-            self._stop()
+    def kill(self) -> None:
+        """End the process at once, without waiting for whoever asks it; the next ask() starts another."""
+        if (process := self._process) is not None:
+            process.kill()
 
     def forget(self) -> None:
         """In a forked child: the process is the parent's."""
@@ -110,9 +110,14 @@ def _exchange(process: "subprocess.Popen[bytes]", request: str, most: int) -> di
 
 
 _worker = _Worker()
-atexit.register(_worker.close)
+atexit.register(_worker.kill)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_worker.forget)
+
+
+def stop() -> None:
+    """End the process; whoever waits for a reply gets Unreadable."""
+    _worker.kill()
 
 
 def extract(path: Path, mime: str, limits: Limits) -> dict[str, Any]:
