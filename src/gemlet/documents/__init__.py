@@ -27,8 +27,8 @@ def read_document(path: Path, *, limits: Limits | None = None) -> Document:
     limits  what that may take; None: Limits()
 
     A file without any text has no blocks. Raises UnreadableDocument for what is no regular file, cannot be opened, is
-    binary, larger than the limits, broken, encrypted, or takes more time or memory than the limits say; MissingExtra
-    when its kind needs the extra `docs`, which is not installed.
+    binary, larger than the limits, broken, encrypted, takes more time or memory than the limits say, or needs the extra
+    `docs`, which is not installed; the error's `reason` says which.
     """
     limits = limits or Limits()
     try:

@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gemlet.documents.document import Limits, Unreadable, megabytes
-from gemlet.errors import MissingExtra
 
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -123,12 +123,12 @@ def stop() -> None:
 def extract(path: Path, mime: str, limits: Limits) -> dict[str, Any]:
     """Title, pages and nodes of a file, as worker.py describes them.
 
-    Raises Unreadable for what it cannot read within the limits, MissingExtra without kreuzberg.
+    Raises Unreadable for what it cannot read within the limits, or without kreuzberg.
     """
+    if find_spec("kreuzberg") is None:
+        raise Unreadable("needs an extra to be read: pip install 'gemlet[docs]'")
     reply = _worker.ask(path, mime, limits)
     error = reply.get("error")
-    if error == "extra":
-        raise MissingExtra("docs", f"reading {path.suffix or 'such'} files")
     if error == "memory":
         raise Unreadable(f"takes more than {megabytes(limits.memory_bytes)} of memory to read")
     if error is not None:
