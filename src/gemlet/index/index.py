@@ -84,7 +84,7 @@ class Index:
 
     @property
     def embedder(self) -> Embedder:
-        """The model that the index was made with, loaded once. Raises StoreMismatch when another was named, ModelError."""
+        """The model that the index was made with, loaded once. Raises StoreMismatch for another, ModelError."""
         with self._lock:
             return self._embedder_for(self.store)
 
@@ -222,8 +222,10 @@ def _roots(store: StoreWriter, names: list[str], hidden: bool | None, follow: bo
     """What to walk, and how: as it is asked for, else as before."""
     known = {root.path: root for root in store.root_settings()}
     wanted = [os.fsencode(name) for name in dict.fromkeys(names)] or list(known)
-    changes = {key: value for key, value in (("hidden", hidden), ("follow", follow)) if value is not None}
-    return [replace(known.get(path, Root(path)), **changes) for path in wanted]
+    roots = [known.get(path, Root(path)) for path in wanted]
+    if hidden is not None:
+        roots = [replace(root, hidden=hidden) for root in roots]
+    return roots if follow is None else [replace(root, follow=follow) for root in roots]
 
 
 def _lasting(name: str) -> str:

@@ -16,7 +16,7 @@ from gemlet.folders import Stamp
 from gemlet.index.reading import BINARY, Ahead, Pending, Reader
 from gemlet.index.report import Meter, Report
 from gemlet.scan import quantise
-from gemlet.store import Entry, StoreWriter
+from gemlet.store import StoreWriter
 
 _POOL = 1 << 16  # characters whose passages are sorted by length and embedded together
 _SLICE = 1 << 13  # characters that one call embeds: a second or so on two cores, after which Ctrl-C is heard
@@ -133,10 +133,7 @@ class Pipeline:
             return
         document = pending.document or self._store.document_id(pending.hash)
         if document is None:
-            entry = Entry(
-                pending.hash, pending.kind, pending.language, pending.title, pending.passages, pending.scales, pending.codes
-            )  # fmt: skip
-            document = self._store.add_document(entry)
+            document = self._store.add_document(pending.entry())
             self.report.passages += len(pending.passages)
             self.report.reused += pending.reused
         else:

@@ -94,7 +94,7 @@ class Update:
     def _read(self, changed: list[Stamp]) -> None:
         embedder = self._embedder()
         dim = int(self._store.meta("dim") or 0)
-        reader = Reader(self._store, embedder.count_tokens, dim, self._limits)
+        reader = Reader(self._store, lambda texts: embedder.count_tokens(texts).tolist(), dim, self._limits)
         meter = Meter(self._listener, len(changed), sum(stamp.size for stamp in changed))
         pipeline = Pipeline(self._store, embedder, dim, reader, meter)
         pipeline.report = self._report
