@@ -16,6 +16,7 @@ COMMANDS = {
     "embed": "Turn texts into vectors.",
     "similarity": "Compare texts by meaning.",
     "tokenize": "Show texts as the model sees them.",
+    "index": "Index folders, for `gemlet search`.",
     "quantize": "Write a checkpoint as one .gguf file.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",

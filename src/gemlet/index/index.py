@@ -19,6 +19,7 @@ from gemlet.folders import shown
 from gemlet.index.fingerprint import check, fingerprint, model_digest
 from gemlet.index.report import Listener, Report, Silence
 from gemlet.index.update import Update, drop_orphans
+from gemlet.index.watching import changes
 from gemlet.pretrained import exclusive
 from gemlet.store import Root, Store, StoreWriter
 from gemlet.vectors import check_dim
@@ -120,8 +121,49 @@ class Index:
         with self._writer(listener) as store:
             self._check_dim(store)
             roots = _roots(store, names, hidden, follow)
+            if not roots:
+                raise InputError("nothing was indexed before: name a file or folder, `gemlet index PATH`")
             report = Update(store, lambda: self._embedder_for(store), self._limits, listener).run(roots)
         report.seconds = time.monotonic() - begin
+        return report
+
+    def watch(
+        self,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        hidden: bool | None = None,
+        follow: bool | None = None,
+        listener: Listener | None = None,
+    ) -> Iterator[Report]:
+        """update() at once, and again whenever something in these files and folders changes; yields each Report.
+
+        Ends only by an exception: update()'s own, or KeyboardInterrupt. Raises MissingExtra without the extra `watch`.
+        """
+        names = _absolute(paths)
+        roots = [Root(os.fsencode(name), hidden=bool(hidden)) for name in names] or self.store.root_settings()
+        for _ in changes(roots, self.path):
+            yield self.update(names, hidden=hidden, follow=follow, listener=listener)
+
+    def rebuild(self, *, listener: Listener | None = None) -> Report:
+        """Make the index anew from the roots that it has, with the model, quantization and dimension that were named.
+
+        It is made beside the old one, which answers searches until the new one takes its place in one transaction; when
+        it is interrupted, the next rebuild() goes on. Raises StoreNotFound, and what update() raises.
+        """
+        listener = listener or Silence()
+        beside = self.path.with_name(self.path.name + ".new")
+        old = self.store
+        name = self._model if self._model is not None else old.meta("model")
+        new = Index(beside, model=name, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
+        with self._writer(listener) as store:
+            with new._writer(listener) as fresh:
+                new._check_dim(fresh)
+                embedder = new._embedder_for(fresh)
+                report = Update(fresh, lambda: embedder, self._limits, listener).run(old.root_settings())
+                fresh.copy_to(store)
+        for ending in ("", "-wal", "-shm", ".lock", ".scan"):
+            beside.with_name(beside.name + ending).unlink(missing_ok=True)
+        self._embedder, self._checked = embedder, True
         return report
 
     def remove(self, paths: Iterable[str | os.PathLike[str]], *, listener: Listener | None = None) -> int:

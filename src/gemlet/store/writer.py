@@ -59,6 +59,11 @@ class StoreWriter(Store):
         """Forget a root, and those that lie in it."""
         self._do(f"DELETE FROM roots WHERE {_BELOW}", *_below(path))
 
+    def copy_to(self, other: "StoreWriter") -> None:
+        """Make another index what this one is, in one transaction: its readers see the one or the other."""
+        with self._lock, other._lock, guarded(other.path):
+            self._connection.backup(other._connection)
+
     # Files that were found
 
     def begin_walk(self) -> None:
