@@ -1,7 +1,6 @@
 """`gemlet index`: folders → an index of what is in them, for `gemlet search`.   (chapter 13)"""
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any

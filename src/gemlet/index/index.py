@@ -152,18 +152,19 @@ class Index:
         """
         listener = listener or Silence()
         beside = self.path.with_name(self.path.name + ".new")
-        old = self.store
+        begin, old = time.monotonic(), self.store
         name = self._model if self._model is not None else old.meta("model")
         new = Index(beside, model=name, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
-        with self._writer(listener) as store:
-            with new._writer(listener) as fresh:
-                new._check_dim(fresh)
-                embedder = new._embedder_for(fresh)
-                report = Update(fresh, lambda: embedder, self._limits, listener).run(old.root_settings())
-                fresh.copy_to(store)
+        with self._writer(listener) as store, new._writer(listener) as fresh:
+            new._check_dim(fresh)
+            embedder = new._embedder_for(fresh)
+            report = Update(fresh, lambda: embedder, self._limits, listener).run(old.root_settings())
+            fresh.copy_to(store)
+            store.write_scan()
         for ending in ("", "-wal", "-shm", ".lock", ".scan"):
             beside.with_name(beside.name + ending).unlink(missing_ok=True)
         self._embedder, self._checked = embedder, True
+        report.seconds = time.monotonic() - begin
         return report
 
     def remove(self, paths: Iterable[str | os.PathLike[str]], *, listener: Listener | None = None) -> int:

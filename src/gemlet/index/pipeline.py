@@ -83,7 +83,7 @@ class Pipeline:
         elif not pending.waiting:
             self._complete.append(pending)
         else:
-            self._rows.extend((pending, row) for row in range(len(pending.passages)) if not pending.scales[row])
+            self._rows.extend((pending, row) for row in pending.missing)
         return True
 
     def _embed(self, rows: list[Row]) -> None:
@@ -101,8 +101,7 @@ class Pipeline:
         tokens = usage.tokens - usage.cut
         for number, (pending, row) in enumerate(rows):
             pending.codes[row], pending.scales[row] = codes[number], scales[number]
-            share = pending.stamp.size / (len(pending.passages) - pending.reused)
-            self._meter.add(share, int(tokens[number]))
+            self._meter.add(pending.stamp.size / len(pending.missing), int(tokens[number]))
             pending.waiting -= 1
             if not pending.waiting:
                 self._complete.append(pending)
@@ -135,7 +134,7 @@ class Pipeline:
         if document is None:
             document = self._store.add_document(pending.entry())
             self.report.passages += len(pending.passages)
-            self.report.reused += pending.reused
+            self.report.reused += len(pending.passages) - len(pending.missing)
         else:
             self.found_again[document] += self._store.document_of(pending.stamp.path) is None
         for stamp in (pending.stamp, *self._reader.landed(pending)):

@@ -51,8 +51,8 @@ class Pending:
     passages: list[Passage] = field(default_factory=list)
     scales: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     codes: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
-    waiting: int = 0  # passages without a vector
-    reused: int = 0
+    missing: list[int] = field(default_factory=list)  # places of the passages that have no vector yet
+    waiting: int = 0  # how many of them still wait
     twins: list[Stamp] = field(default_factory=list)  # files with the same hash that were met meanwhile
 
     def entry(self) -> Entry:
@@ -138,8 +138,9 @@ class Reader:
         for row, known in enumerate(self._store.known_vectors(passages)):
             if known is not None:
                 pending.scales[row], pending.codes[row] = known[0], np.frombuffer(known[1], np.int8)
-                pending.reused += 1
-        pending.waiting = len(passages) - pending.reused
+            else:
+                pending.missing.append(row)
+        pending.waiting = len(pending.missing)
         return pending
 
     def _flies(self, pending: Pending | None) -> Pending | None:

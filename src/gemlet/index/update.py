@@ -50,6 +50,7 @@ class Update:
             self._read(changed)
         self._forget(walked)
         drop_orphans(self._store)
+        self._store.write_scan()
         self._report.problems = sorted(self._problems(roots))
         return self._report
 

@@ -37,10 +37,10 @@ def _ticks(folders: list[str], wanted: "_Filter") -> Iterator[bool]:
         from watchfiles import watch
     except ImportError:
         raise MissingExtra("watch", "watching folders") from None
-    yield_on = {"yield_on_timeout": True, "rust_timeout": int(_TICK_S * 1000)}
+    tick = int(_TICK_S * 1000)
     first = True
     if folders:
-        for changed in watch(*folders, watch_filter=wanted, debounce=1600, step=_QUIET_MS, **yield_on):
+        for changed in watch(*folders, watch_filter=wanted, step=_QUIET_MS, rust_timeout=tick, yield_on_timeout=True):
             yield first or bool(changed)
             first = False
     while not folders:
@@ -67,9 +67,8 @@ class _Filter:
         if _NOISE & set(names):
             return False
         # An ignore file is hidden, and a change of it counts.
-        return (
-            hidden
-            or not any(name.startswith(".") for name in names[:-1])
+        return hidden or (
+            not any(name.startswith(".") for name in names[:-1])
             and (not names[-1].startswith(".") or names[-1] in (".gitignore", ".gemletignore"))
         )
 

@@ -64,6 +64,12 @@ class StoreWriter(Store):
         with self._lock, other._lock, guarded(other.path):
             self._connection.backup(other._connection)
 
+    def write_scan(self) -> None:
+        """Write the cache that searches scan, unless it is current; a disk without room for it is no error."""
+        from gemlet.store.scanning import write_scan
+
+        write_scan(self.path, self.generation, self._all_vectors)
+
     # Files that were found
 
     def begin_walk(self) -> None:
