@@ -13,12 +13,12 @@ WORDS = "apple pear plum fig grape cherry peach melon lemon lime orange quince".
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 files of 1 to 40 paragraphs, each of which names its file; old, so that their times are settled."""
+    """60 files of 1 to 12 paragraphs, each of which names its file; old, so that their times are settled."""
     folder = tmp_path_factory.mktemp("corpus")
     chance = random.Random(0)
     for i in range(60):
         path = folder / f"f{i:02}.txt"
-        lines = [f"File {i} part {j}: {' '.join(chance.choices(WORDS, k=60))}." for j in range(chance.randint(1, 40))]
+        lines = [f"File {i} part {j}: {' '.join(chance.choices(WORDS, k=60))}." for j in range(chance.randint(1, 12))]
         path.write_text("\n\n".join(lines))
         os.utime(path, (1_000_000_000, 1_000_000_000))
     return folder

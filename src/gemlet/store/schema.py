@@ -4,7 +4,7 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
@@ -74,8 +74,9 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
                     f"cannot make the folder {path.parent}: {error.strerror}; take another place with --index"
                 ) from None
             return _prepared(_open(path, "mode=rwc"), path, write=True)
-        if not path.exists():
-            raise StoreNotFound(str(path))
+        with suppress(PermissionError):  # opening it will say so
+            if not path.exists():
+                raise StoreNotFound(str(path))
         return _open_to_read(path)
 
 
@@ -108,6 +109,9 @@ def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sql
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if write and not tables:
         _make(connection)
+    elif not tables:  # somebody was about to make it
+        connection.close()
+        raise StoreNotFound(str(path))
     elif found != APPLICATION_ID:
         connection.close()
         raise StoreError(f"{path} is no gemlet index: name another file with --index")
@@ -142,8 +146,14 @@ def _make(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction; after some errors, a full disk for one, SQLite itself has done so."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 @contextmanager

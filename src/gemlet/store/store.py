@@ -14,7 +14,7 @@ import numpy as np
 from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
-from gemlet.store.schema import connect, crc_of, guarded
+from gemlet.store.schema import connect, crc_of, guarded, roll_back
 from gemlet.store.words import match_expression
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Store:
             try:
                 yield self._connection
             finally:
-                self._connection.execute("ROLLBACK")
+                roll_back(self._connection)
 
     def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
         with self._lock:

@@ -14,7 +14,7 @@ from typing import Any
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store.rows import Entry, Root
-from gemlet.store.schema import crc_of, guarded
+from gemlet.store.schema import crc_of, guarded, roll_back
 from gemlet.store.store import Store
 from gemlet.store.words import words
 
@@ -43,7 +43,7 @@ class StoreWriter(Store):
                     self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._roll_back()
+                roll_back(self._connection)
                 raise
 
     def set_meta(self, key: str, value: str | int) -> None:
@@ -222,11 +222,6 @@ class StoreWriter(Store):
     def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
         with self._lock, guarded(self.path):
             return self._connection.execute(sql, values)
-
-    def _roll_back(self) -> None:
-        """SQLite itself has rolled back after some errors, a full disk for one."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
 
 _KNOWN = (
