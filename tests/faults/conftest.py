@@ -1,14 +1,13 @@
-"""What the fault tests share: a folder of texts, and the command line in a process that may be killed."""
+"""What the fault tests share: a folder of texts, the command line, and what an undisturbed run makes of the texts."""
 
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from indexing import CommandLine, state_of
 
-WORDS = "apple pear plum fig grape cherry peach melon lemon lime orange quince".split()
+WORDS = ["apple", "pear", "plum", "fig", "grape", "cherry", "peach", "melon", "lemon", "lime", "orange", "quince"]
 
 
 @pytest.fixture(scope="session")
@@ -24,28 +23,22 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class CommandLine:
-    """`gemlet index` on the tiny model."""
-
-    def __init__(self, checkpoint: Path, cache: Path) -> None:
-        self._checkpoint = checkpoint
-        self._env = {**os.environ, "GEMLET_CACHE": str(cache)}
-
-    def start(self, *arguments: str | Path, **options: object) -> "subprocess.Popen[str]":
-        """A process that indexes; its output is kept."""
-        command = [sys.executable, "-m", "gemlet", "index", "--model", str(self._checkpoint), *map(str, arguments)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._env, **options
-        )  # type: ignore[call-overload,no-any-return]
-
-    def run(self, *arguments: str | Path, **options: object) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of a process that was left to end."""
-        process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=300)
-        assert "Traceback" not in err, err
-        return process.returncode, out, err
-
-
 @pytest.fixture(scope="session")
 def gemlet(tiny_checkpoint: Path, own_cache: Path) -> CommandLine:
     return CommandLine(tiny_checkpoint, own_cache)
+
+
+@pytest.fixture(scope="session")
+def whole(gemlet: CommandLine, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of an undisturbed run."""
+    path = tmp_path_factory.mktemp("whole") / "index.db"
+    assert gemlet.run(corpus, "--index", path)[0] == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def expected(whole: Path) -> dict[str, list[tuple[str, bytes]]]:
+    """What it holds."""
+    found = state_of(whole)
+    assert len(found) == 60
+    return found

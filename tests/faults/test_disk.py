@@ -3,23 +3,25 @@
 import contextlib
 import json
 import os
+import random
 import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CommandLine
-from test_killed import state_of
+from indexing import CommandLine, State, state_of
 
-from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
+from gemlet.errors import StoreError, StoreNotFound
 from gemlet.store import Store
 
 NOBODY = 65534
+PAGE = 4096  # of SQLite's file
 
 
 def one_line(err: str) -> str:
@@ -30,12 +32,9 @@ def one_line(err: str) -> str:
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_keeps_what_was_complete(
-    gemlet: CommandLine, corpus: Path, tmp_path: Path
+    gemlet: CommandLine, corpus: Path, tmp_path: Path, expected: State
 ) -> None:
     """A limit on the size of a file stands for the disk: what the system answers is the same kind of error."""
-    whole = tmp_path / "whole.db"
-    assert gemlet.run(corpus, "--index", whole)[0] == 0
-    expected = state_of(whole)
     path = tmp_path / "index.db"
     counts = []
     for limit in (60_000, 150_000, 250_000, 400_000):
@@ -83,7 +82,7 @@ def test_a_small_disk(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def state_of_copy(path: Path, folder: Path) -> dict[str, list[tuple[str, bytes]]]:
+def state_of_copy(path: Path, folder: Path) -> State:
     """Read a copy: on a full disk there is no room even to open the index."""
     for ending in ("", "-wal"):
         with contextlib.suppress(FileNotFoundError):
@@ -174,35 +173,37 @@ def test_unfinished_work_in_a_read_only_folder_is_refused_and_never_passed_over(
     assert "has unfinished work beside it (-wal)" in as_nobody(READ, path)
 
 
-def test_every_damaged_page_is_found_out_or_does_no_harm(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:
-    """Each page in turn is overwritten: what is read then is right, or the error names the index."""
-    whole = tmp_path / "whole.db"
-    assert gemlet.run(corpus, "--index", whole)[0] == 0
-    content = whole.read_bytes()
-    size = 4096
-    expected = everything(whole)
-    outcomes = {"refused": 0, "right": 0}
-    damaged = tmp_path / "damaged.db"
-    for page in range(len(content) // size):
-        for junk in (bytes(size), bytes((i * 37 + page) % 256 for i in range(size)), None):
-            begin = page * size
-            if junk is None:  # one byte in the middle
-                spot = begin + size * 2 // 3
-                changed = content[:spot] + bytes([content[spot] ^ 0x10]) + content[spot + 1 :]
-            else:
-                changed = content[:begin] + junk + content[begin + size :]
-            damaged.write_bytes(changed)
-            damaged.with_name("damaged.db.scan").unlink(missing_ok=True)
+def test_damage_to_any_page_is_found_out_or_does_no_harm(whole: Path, tmp_path: Path) -> None:
+    """What is read is right, or an error names the file. Only a word may be missed: FTS5 has no checksums."""
+    content, expected = whole.read_bytes(), everything(whole)
+    path = tmp_path / "damaged.db"
+    outcomes = Counter[str]()
+    for page in range(len(content) // PAGE):
+        for damaged in damages(content, page):
+            path.write_bytes(damaged)
+            path.with_name("damaged.db.scan").unlink(missing_ok=True)
             try:
-                found = everything(damaged)
-            except (StoreCorrupt, StoreError) as error:
-                assert str(damaged) in str(error)
+                found = everything(path)
+            except StoreError as error:
+                assert str(path) in str(error)
                 outcomes["refused"] += 1
-            else:
-                for what, rows in found.items():
-                    assert rows == expected[what] or set(rows) < set(expected[what]), f"page {page}: wrong {what}"
-                outcomes["right"] += rows == expected["vectors"]
-    assert outcomes["refused"] > outcomes["right"] > 0
+                continue
+            assert set(found["words"]) <= set(expected["words"])
+            outcomes["a word missed" if found["words"] != expected["words"] else "right"] += 1
+            assert {**found, "words": []} == {**expected, "words": []}, f"page {page}"
+    assert outcomes["refused"] > 100
+    assert outcomes["right"] > 50  # in pages that hold nothing, and in the free space of others
+    assert outcomes["a word missed"] < outcomes.total() / 50
+
+
+def damages(content: bytes, page: int) -> Iterator[bytes]:
+    """The file with one page lost or overwritten, or one bit of it changed: in its head, or anywhere."""
+    chance = random.Random(page)
+    begin, end = page * PAGE, (page + 1) * PAGE
+    yield content[:begin] + bytes(PAGE) + content[end:]
+    yield content[:begin] + chance.randbytes(PAGE) + content[end:]
+    for spot in (begin + chance.randrange(16), begin + chance.randrange(16), begin + chance.randrange(PAGE)):
+        yield content[:spot] + bytes([content[spot] ^ 1 << chance.randrange(8)]) + content[spot + 1 :]
 
 
 def everything(path: Path) -> dict[str, list[object]]:
@@ -233,9 +234,9 @@ def test_a_damaged_index_is_one_line_and_a_cure_on_the_command_line(
     assert "delete it and run `gemlet index` again, the files are untouched" in err
 
 
-def test_two_processes_at_once_make_one_whole_index(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:
-    alone = tmp_path / "alone.db"
-    assert gemlet.run(corpus, "--index", alone)[0] == 0
+def test_two_processes_at_once_make_one_whole_index(
+    gemlet: CommandLine, corpus: Path, tmp_path: Path, expected: State
+) -> None:
     path = tmp_path / "index.db"
     processes = [gemlet.start(corpus, "--index", path, "--json") for _ in range(3)]
     reports = []
@@ -248,7 +249,7 @@ def test_two_processes_at_once_make_one_whole_index(gemlet: CommandLine, corpus:
     assert sorted(report["added"] for report in reports) == [0, 0, 60]
     assert sorted(report["unchanged"] for report in reports) == [0, 60, 60]
     assert waited == 2
-    assert state_of(path) == state_of(alone)
+    assert state_of(path) == expected
 
 
 def test_readers_beside_a_writer_never_see_half_a_document(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:

@@ -5,46 +5,20 @@ $GEMLET_KILLS says how many; a few by default, 200 before a release.
 
 import os
 import random
-import sqlite3
 import time
 from pathlib import Path
 
-from conftest import CommandLine
+from indexing import CommandLine, State, state_of
 
 from gemlet.errors import StoreNotFound
-from gemlet.folders import shown
-from gemlet.store import Store
 
 KILLS = int(os.environ.get("GEMLET_KILLS", "8"))
 
 
-def state_of(path: Path) -> dict[str, list[tuple[str, bytes]]]:
-    """File name → (text, codes) of its passages; every row is read, with its checksum, and the words are checked."""
-    with Store(path) as store:
-        found = {}
-        for file in store.files():
-            passages = store.passages_of(file.path)
-            assert [p.ord for p in passages] == list(range(file.passages)), f"{shown(file.path)} is there by half"
-            _, codes = store.vectors([p.id for p in passages])
-            found[Path(file.path).name] = [(p.text, c.tobytes()) for p, c in zip(passages, codes, strict=True)]
-            for passage in passages:
-                words = " ".join(passage.text.split()[:4])
-                assert passage.id in [i for i, _ in store.keyword(f'"{words}"', 99)]
-        assert len(store.scan()) == sum(len(passages) for passages in found.values())
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        connection.execute("INSERT INTO passages_fts(passages_fts) VALUES ('integrity-check')")
-    connection.close()
-    return found
-
-
-def test_killed_runs_lose_nothing(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.db"
+def test_killed_runs_lose_nothing(gemlet: CommandLine, corpus: Path, tmp_path: Path, expected: State) -> None:
     begin = time.monotonic()
-    assert gemlet.run(corpus, "--index", whole)[0] == 0
+    assert gemlet.run(corpus, "--index", tmp_path / "timed.db")[0] == 0
     lasts = time.monotonic() - begin
-    expected = state_of(whole)
-    assert len(expected) == 60
     chance = random.Random(1)
     path = tmp_path / "killed.db"
     kept_after: list[int] = []

@@ -12,10 +12,11 @@ from gemlet.store.words import TOKENIZER, WORDS
 
 APPLICATION_ID = 0x47454D4C  # "GEML"
 SCHEMA = 100 + WORDS
+COUNTED = ("files", "vectors")  # tables whose rows are counted in meta: damage can make rows vanish without a trace
 BUSY_S = 60.0  # how long a writer waits for another: the longest transaction is one large document's
 
 TABLES = f"""
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE roots(
     path BLOB PRIMARY KEY,                 -- a file or folder that somebody named
     hidden INTEGER NOT NULL, follow INTEGER NOT NULL,  -- how it is walked
@@ -141,7 +142,8 @@ def _make(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             # A random start: the vectors kept beside a deleted index are never taken for those of its successor.
             start = secrets.randbits(62)
-            connection.execute("INSERT INTO meta VALUES ('generation', ?)", (start,))
+            for key, value in {"generation": start, **dict.fromkeys(COUNTED, 0)}.items():
+                connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, value, crc_of(key, value)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")

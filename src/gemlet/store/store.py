@@ -65,8 +65,10 @@ class Store:
 
     def meta(self, key: str) -> Any:
         """What was written under the key: a str or int; None when nothing was."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return rows[0][0] if rows else None
+        rows = self._rows("SELECT key, value, crc FROM meta WHERE key = ?", key)
+        for row in rows:
+            self._check("setting", row)
+        return rows[0][1] if rows else None
 
     def roots(self) -> list[str]:
         """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
@@ -95,9 +97,10 @@ class Store:
             " d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id"
             f" WHERE {where} ORDER BY f.path"
         )
-        return [
-            StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)
-        ]
+        rows = self._filtered(wanted, sql, values)
+        if wanted.is_open():
+            self._check_count("files", len(rows))
+        return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in rows]
 
     # Passages
 
@@ -111,7 +114,11 @@ class Store:
         """A file's passages from first to last; none when the file is not in the index."""
         name = os.fsencode(os.path.abspath(path))
         documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
-        return sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+        found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+        counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
+        if documents and (not counts or [p.ord for p in found] != list(range(counts[0]))):
+            raise StoreCorrupt(str(self.path), f"passages of document {documents[0]} are missing")
+        return found
 
     def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
         """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError."""
@@ -172,7 +179,12 @@ class Store:
     def _all_vectors(self) -> Iterator[tuple[int, int, Iterator[tuple[Ids, Scales, Codes]]]]:
         """(generation, dim, blocks of vectors by ascending id) of one state of the index."""
         with self._snapshot():
-            yield self.generation, int(self.meta("dim") or 0), self._blocks()
+            for which in ("NOT INDEXED", "INDEXED BY files_document"):
+                self._check_count("files", self._rows(f"SELECT count(*) FROM files {which}")[0][0])
+            self._check_count("vectors", count := self._rows("SELECT count(*) FROM vectors")[0][0])
+            if (dim := self.meta("dim")) is None and count:
+                raise StoreCorrupt(str(self.path), "the setting `dim` is missing")
+            yield self.generation, int(dim or 0), self._blocks()
 
     def _blocks(self) -> Iterator[tuple[Ids, Scales, Codes]]:
         """Of the passages whose document some file has."""
@@ -255,9 +267,16 @@ class Store:
         self._check("vector", (row[0], repr(row[1]), *row[2:]))
         return row[1], np.frombuffer(row[2], np.int8)
 
+    def _check_count(self, table: str, found: int) -> None:
+        if found != (expected := self.meta(table)):
+            raise StoreCorrupt(str(self.path), f"there are {found} {table}, not {expected}")
+
     def _check(self, what: str, row: Sequence[Any]) -> None:
         if crc_of(*row[:-1]) != row[-1]:
             raise StoreCorrupt(str(self.path), f"the {what} {row[0]!r} does not have its checksum")
+
+
+_PASSAGES = "SELECT passages FROM documents WHERE id = ?"
 
 
 def _parts(keys: list[int]) -> Iterator[list[int]]:
