@@ -124,7 +124,7 @@ class Store:
         """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError."""
         found = {}
         for part in _parts([int(i) for i in ids]):
-            sql = f"SELECT passage_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
+            sql = f"SELECT passage_id, document_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
             found.update({row[0]: self._vector(row) for row in self._rows(sql, *part)})
         rows = [found[int(i)] for i in ids]
         codes = np.array([codes for _, codes in rows], np.int8)
@@ -187,15 +187,17 @@ class Store:
             yield self.generation, int(dim or 0), self._blocks()
 
     def _blocks(self) -> Iterator[tuple[Ids, Scales, Codes]]:
-        """Of the passages whose document some file has."""
+        """Of the passages whose document some file has; the others are read too, to see whether they are sound."""
+        live = {row[0] for row in self._rows("SELECT document_id FROM files")}
         cursor = self._connection.execute(
-            "SELECT passage_id, scale, codes, crc FROM vectors"
-            " WHERE document_id IN (SELECT document_id FROM files) ORDER BY passage_id"
+            "SELECT passage_id, document_id, scale, codes, crc FROM vectors ORDER BY passage_id"
         )
         while rows := cursor.fetchmany(_BLOCK):
-            pairs = [self._vector(row) for row in rows]
-            ids = np.array([row[0] for row in rows], np.int64)
-            yield ids, np.array([scale for scale, _ in pairs], np.float32), np.stack([codes for _, codes in pairs])
+            found = [(row[0], *self._vector(row)) for row in rows]
+            kept = [vector for row, vector in zip(rows, found, strict=True) if row[1] in live]
+            if kept:
+                ids, scales, codes = zip(*kept, strict=True)
+                yield np.array(ids, np.int64), np.array(scales, np.float32), np.stack(codes)
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock, guarded(self.path):
@@ -263,9 +265,10 @@ class Store:
         return os.fsdecode(row[0])
 
     def _vector(self, row: Sequence[Any]) -> tuple[float, Codes]:
-        """(scale, codes) of (passage id, scale, codes, crc)."""
-        self._check("vector", (row[0], repr(row[1]), *row[2:]))
-        return row[1], np.frombuffer(row[2], np.int8)
+        """(scale, codes) of a row of vectors."""
+        passage, document, scale, codes, crc = row
+        self._check("vector", (passage, document, repr(scale), codes, crc))
+        return scale, np.frombuffer(codes, np.int8)
 
     def _check_count(self, table: str, found: int) -> None:
         if found != (expected := self.meta(table)):

@@ -210,7 +210,7 @@ class StoreWriter(Store):
         crc = crc_of(row, document, ord_, passage.title, passage.text, *place, key)
         self._do("UPDATE passages SET crc = ? WHERE id = ?", crc, row)
         vector = (row, document, scale, codes)
-        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, repr(scale), codes))
+        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, document, repr(scale), codes))
         self._more["vectors"] += 1
         self._do(
             "INSERT INTO passages_fts(rowid, title, text) VALUES (?, ?, ?)",
@@ -219,8 +219,8 @@ class StoreWriter(Store):
 
     def _known_vector(self, passage: Passage) -> tuple[float, bytes] | None:
         sql = (
-            "SELECT v.passage_id, v.scale, v.codes, v.crc FROM passages p JOIN vectors v ON v.passage_id = p.id"
-            " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
+            "SELECT v.passage_id, v.document_id, v.scale, v.codes, v.crc"
+            " FROM passages p JOIN vectors v ON v.passage_id = p.id WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
         )
         rows = self._rows(sql, _key(passage), passage.title, passage.text)
         if not rows:
