@@ -19,6 +19,9 @@ _BREAKS = re.compile(
     "footer|form|h[1-6]|head|header|hr|html|li|main|nav|ol|option|p|pre|section|summary|table|tbody|tfoot|thead|"
     "title|tr|ul"
 )
+_IN_CELLS = re.compile("address|blockquote|center|dd|div|dl|dt|figure|li|ol|p|pre|section|ul")
+"""In a row of a table they break nothing."""
+_KEPT = re.compile("title|pre|tr|h[1-6]")
 
 
 def html_document(text: str) -> tuple[str | None, list[Block]]:
@@ -37,6 +40,7 @@ class _Page:
     parts: list[str] = field(default_factory=list)
     begin: int = -1  # where the block's first character stands
     tag: str = "p"  # the innermost of title, h1 to h6, pre, tr that is open
+    unclosed: set[str] = field(default_factory=set)  # elements to skip that have no end from here on
     counted: int = 0  # newlines are counted up to here
     line: int = 1
 
@@ -68,24 +72,23 @@ class _Page:
 
     def skipped(self, name: str, place: int) -> int:
         """Where the element ends; one that never ends is taken for text, but a script is nothing else."""
-        end = re.compile(f"</{name}", re.I).search(self.text, place)
+        end = None if name in self.unclosed else re.compile(f"</{name}", re.I).search(self.text, place)
         if end is None:
+            self.unclosed.add(name)
             return len(self.text) if name in ("script", "style") else place
         return _behind(self.text, ">", end.end())
 
     def element(self, name: str, closing: bool) -> None:
         if name in ("td", "th"):
-            if not closing and self.parts:
+            if not closing and self.begin >= 0:
                 self.parts.append(" | ")
         elif name == "br":
             self.parts += ["\n"] if self.parts else []
+        elif self.tag == "tr" and _IN_CELLS.fullmatch(name):
+            self.parts.append(" ")
         elif _BREAKS.fullmatch(name):
-            if self.tag != "tr" or name in ("tr", "table", "tbody", "thead", "tfoot"):
-                self.end()
-                opens = not closing and (name in ("pre", "title", "tr") or (name[0] == "h" and name[1:].isdecimal()))
-                self.tag = name if opens else "p"
-            elif self.parts:
-                self.parts.append(" ")
+            self.end()
+            self.tag = name if _KEPT.fullmatch(name) and not closing else "p"
 
     def add(self, begin: int, end: int) -> None:
         """Take in a run of characters outside of tags."""
@@ -101,11 +104,11 @@ class _Page:
     def end(self) -> None:
         """Close the block that is open."""
         text = "".join(self.parts)
-        text = (
-            text.strip("\n").rstrip()
-            if self.tag == "pre"
-            else "\n".join(map(str.strip, text.split("\n"))).strip(" |\n")
-        )
+        if self.tag == "pre":
+            text = text.strip("\n").rstrip()
+        else:
+            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+            text = text.rstrip(" |") if self.tag == "tr" else text
         if text.strip() and self.begin >= 0:
             self.line += self.text.count("\n", self.counted, self.begin)
             self.counted = self.begin
