@@ -123,7 +123,7 @@ def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sql
             f"the index {path} has format {version}, this gemlet reads {SCHEMA}: "
             "delete it and run `gemlet index` again, or use the gemlet that made it"
         )
-    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA cache_size = -8000")
     connection.execute("PRAGMA temp_store = FILE")
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode: a killed process loses nothing

@@ -220,7 +220,8 @@ class StoreWriter(Store):
     def _known_vector(self, passage: Passage) -> tuple[float, bytes] | None:
         sql = (
             "SELECT v.passage_id, v.document_id, v.scale, v.codes, v.crc"
-            " FROM passages p JOIN vectors v ON v.passage_id = p.id WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
+            " FROM passages p JOIN vectors v ON v.passage_id = p.id"
+            " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
         )
         rows = self._rows(sql, _key(passage), passage.title, passage.text)
         if not rows:
