@@ -13,7 +13,7 @@ from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store import Entry, Filter, Store, StoreWriter
-from gemlet.store.words import match_expression, words
+from gemlet.store.words import match_terms, words
 
 DIM = 8
 
@@ -190,7 +190,7 @@ def test_keyword_finds_words_of_scripts_with_and_without_spaces(writer: StoreWri
 def test_the_pairs_of_a_query_are_among_those_of_the_text() -> None:
     text = "日本語 とภาษาไทย한국어"
     indexed = set(words(text).split())
-    for term in match_expression(text).split(" OR "):
+    for term in match_terms(text):
         assert term.strip('"* ') in indexed
 
 
@@ -201,6 +201,22 @@ def test_more_matches_mean_a_higher_score_and_k_is_kept(writer: StoreWriter) -> 
     assert len(best) == 5
     assert [s for _, s in best] == sorted((s for _, s in best), reverse=True)
     assert writer.passages([best[0][0]])[0].paths == ("/d/29",)
+
+
+def test_in_a_large_index_frequent_words_count_only_beside_rarer_ones(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(100):
+        text = "the " * 5 + ("zebra " if i < 3 else "") + ("of " if i % 2 else "") + f"n{i}"
+        put(writer, f"/d/{i:02}", entry("x" * (i + 1), passage(text)))
+    whole = {query: writer.keyword(query, 200) for query in ("the zebra of", "the", "of the", "the quagga")}
+    monkeypatch.setattr("gemlet.store.store._LARGE", 50)
+    large = {query: writer.keyword(query, 200) for query in whole}
+    assert [len(hits) for hits in whole.values()] == [100, 100, 100, 100]
+    assert [len(hits) for hits in large.values()] == [3, 100, 50, 100]
+    assert large["the zebra of"] == whole["the zebra of"][:3] or {i for i, _ in large["the zebra of"]} == {
+        i for i, _ in whole["the zebra of"][:3]
+    }
 
 
 def test_below_means_the_path_or_what_lies_in_it(writer: StoreWriter) -> None:
