@@ -26,6 +26,7 @@ from gemlet.errors import (
     OutputError,
     TruncationWarning,
     UnknownPrompt,
+    UnreadableDocument,
     UnsupportedModel,
     WeightsError,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "OutputError",
     "TruncationWarning",
     "UnknownPrompt",
+    "UnreadableDocument",
     "UnsupportedModel",
     "Usage",
     "WeightsError",

@@ -11,6 +11,7 @@ GemletError
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
 ├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
+├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 └── MissingExtra (ImportError) .extra
 
 GemletWarning (UserWarning)
@@ -19,6 +20,7 @@ GemletWarning (UserWarning)
 └── DoublePromptWarning                          a text that is given a prompt already begins with one
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -104,6 +106,15 @@ class GenerationError(GemletError):
     def __init__(self, message: str, where: str | None = None) -> None:
         self.where = where
         super().__init__(message)
+
+
+class UnreadableDocument(GemletError):
+    """A file whose text cannot be had; `reason` continues a sentence that begins with the file's name."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
 
 
 class MissingExtra(GemletError, ImportError):

@@ -12,7 +12,8 @@ NATIVE = ROOT / "native"
 
 PYTHON_CHAPTERS = [
     "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "feedback", "gguf",
-    "pretrained", "quantized", "embedder", "relevance", "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
+    "pretrained", "quantized", "embedder", "documents", "passages", "folders", "scan", "store", "index", "relevance",
+    "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "bind"]
 BLIND = {("text", "weights"), ("text", "kernels"), ("weights", "kernels")}  # earlier, and still none of its business
