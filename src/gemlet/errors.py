@@ -12,6 +12,10 @@ GemletError
 ├── OutputError                                  a vector that is not finite
 ├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
 ├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
+├── StoreError                                   an index cannot be opened, read or written
+│   ├── StoreNotFound     .path                  there is no index
+│   ├── StoreMismatch     .expected .found .cure made by another model, dimension, prompt or chunker
+│   └── StoreCorrupt      .path                  damaged, or no index at all
 └── MissingExtra (ImportError) .extra
 
 GemletWarning (UserWarning)
@@ -115,6 +119,40 @@ class UnreadableDocument(GemletError):
         self.path = os.fspath(path)
         self.reason = reason
         super().__init__(f"{self.path}: {reason}")
+
+
+class StoreError(GemletError):
+    """An index cannot be opened, read or written."""
+
+
+class StoreNotFound(StoreError):
+    """There is no index where one was looked for."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"there is no index {path}: make it with `gemlet index FOLDER`, or name another with --index")
+
+
+class StoreMismatch(StoreError):
+    """The index was made by another model, quantization, prompt, dimension or chunker than the one that asks."""
+
+    def __init__(self, path: str, what: str, expected: object, found: object, cure: str) -> None:
+        self.path = path
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.cure = cure
+        super().__init__(f"the index {path} was made with {what} {found}, not {expected}: {cure}")
+
+
+class StoreCorrupt(StoreError):
+    """The index is damaged. Nothing but the index is lost: it can be made again from the files."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the index {path} is damaged ({reason}): delete it and run `gemlet index` again, the files are untouched"
+        )
 
 
 class MissingExtra(GemletError, ImportError):

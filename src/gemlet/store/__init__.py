@@ -1,0 +1,16 @@
+"""One SQLite file is the index: files, documents, passages, vectors, words.   (chapter 17: documents ↔ rows)
+
+schema.py    the tables; opening, and what SQLite's errors mean
+words.py     what FTS5 is given, so that it finds words in scripts that write no spaces
+filters.py   Filter: which passages a search may return
+rows.py      what goes in and comes out
+store.py     Store: what a search reads
+writer.py    StoreWriter: what indexing changes
+"""
+
+from gemlet.store.filters import Filter
+from gemlet.store.rows import Entry, Stamp, StoredFile, StoredPassage
+from gemlet.store.store import Store
+from gemlet.store.writer import StoreWriter
+
+__all__ = ["Entry", "Filter", "Stamp", "Store", "StoreWriter", "StoredFile", "StoredPassage"]

@@ -1,0 +1,61 @@
+"""Which passages a search may return.   (chapter 17: filter → condition)"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What must be true of a passage's file; what is left out is not asked.
+
+    path_glob  as in .gitignore: "*.md" any such file, "notes" or "notes/" everything in a folder of that name,
+               "src/**/*.py" from any folder on; "/home/me/x" and "./x" name one place
+    kinds      of document: "text", "markdown", "code", "pdf", ...
+    languages  of code: "python", "c", ...
+    after      modified at this time or later, in seconds since 1970
+    before     modified before it
+    """
+
+    path_glob: str | None = None
+    kinds: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    after: float | None = None
+    before: float | None = None
+
+    def is_open(self) -> bool:
+        """Whether every passage passes."""
+        return self == Filter()
+
+
+def condition(wanted: Filter) -> tuple[str, list[Any]]:
+    """An SQL condition over files f and documents d, and its values; the glob's function is `path_matches`."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for column, allowed in (("d.kind", wanted.kinds), ("d.language", wanted.languages)):
+        if allowed:
+            parts.append(f"{column} IN ({','.join('?' * len(allowed))})")
+            values += allowed
+    for operator, seconds in ((">=", wanted.after), ("<", wanted.before)):
+        if seconds is not None:
+            parts.append(f"f.mtime_ns {operator} ?")
+            values.append(int(seconds * 1e9))
+    if wanted.path_glob is not None:
+        parts.append("path_matches(f.path)")
+    return " AND ".join(parts) or "1", values
+
+
+def path_matcher(glob: str) -> Callable[[bytes], bool]:
+    """A function that tells whether an absolute path, as the file system's bytes, matches the glob."""
+    from pathspec import GitIgnoreSpec
+
+    if glob.startswith(("./", "../", "~")) or glob in (".", ".."):
+        glob = os.path.abspath(os.path.expanduser(glob))
+    pattern = glob.replace(os.sep, "/")
+    if "/" in pattern.rstrip("/") and not os.path.isabs(glob):
+        pattern = f"**/{pattern}"
+    if pattern.startswith(("!", "#")):
+        pattern = "\\" + pattern
+    spec = GitIgnoreSpec.from_lines([pattern])
+    return lambda path: spec.match_file(os.fsdecode(path).replace(os.sep, "/").lstrip("/"))

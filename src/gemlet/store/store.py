@@ -1,0 +1,225 @@
+"""The index as a reader sees it: passages by id, by word and by file.   (chapter 17: questions → rows)"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from gemlet.errors import StoreCorrupt
+from gemlet.store.filters import Filter, condition, path_matcher
+from gemlet.store.rows import Codes, Ids, Scales, StoredFile, StoredPassage
+from gemlet.store.schema import connect, crc_of, guarded
+from gemlet.store.words import match_expression
+
+MANY = 500
+"""Rows asked for in one statement."""
+
+
+class Store:
+    """An index opened to read. Any number of processes may have it open, and any number of threads may use one Store.
+
+    Every method raises StoreError when the file cannot be read, and StoreCorrupt when what it holds is damaged: each
+    row has a checksum.
+    """
+
+    _writes = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the index. Raises StoreNotFound, StoreError, StoreCorrupt."""
+        self.path = Path(path).expanduser().absolute()
+        self._lock = threading.RLock()
+        self._connection = connect(self.path, write=self._writes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. The last process that does so leaves nothing beside it but the scan's cache."""
+        with self._lock, guarded(self.path):
+            self._connection.close()
+
+    # What the index is
+
+    @property
+    def generation(self) -> int:
+        """Another number after every change to the passages or to which files have them."""
+        return int(self.meta("generation") or 0)
+
+    def meta(self, key: str) -> Any:
+        """What was written under the key: a str or int; None when nothing was."""
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return rows[0][0] if rows else None
+
+    def roots(self) -> list[str]:
+        """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
+        return [os.fsdecode(path) for (path,) in self._rows("SELECT path FROM roots ORDER BY path")]
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(path, reason) of each file that could not be read, in order."""
+        return [(os.fsdecode(p), r) for p, r in self._rows("SELECT path, reason FROM problems ORDER BY path")]
+
+    def counts(self) -> dict[str, int]:
+        """How many files, documents, passages and problems there are."""
+        tables = ("files", "documents", "passages", "problems")
+        return {table: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+
+    def files(self, wanted: Filter = Filter()) -> list[StoredFile]:
+        """The files that pass the filter, in order."""
+        where, values = condition(wanted)
+        sql = (
+            "SELECT f.path, f.document_id, f.size, f.mtime_ns, f.inode, f.settled, f.crc,"
+            f" d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id WHERE {where}"
+            " ORDER BY f.path"
+        )
+        return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)]
+
+    # Passages
+
+    def passages(self, ids: Iterable[int]) -> list[StoredPassage]:
+        """The passages with these ids, in the order asked for; one that has left the index meanwhile is left out."""
+        wanted = [int(i) for i in ids]
+        found = {p.id: p for p in self._passages("p.id IN", wanted)}
+        return [found[i] for i in wanted if i in found]
+
+    def passages_of(self, path: str | os.PathLike[str]) -> list[StoredPassage]:
+        """A file's passages from first to last; none when the file is not in the index."""
+        name = os.fsencode(os.path.abspath(path))
+        documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
+        return sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+
+    def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
+        """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError for an unknown id."""
+        found = {}
+        for part in _parts([int(i) for i in ids]):
+            sql = f"SELECT passage_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
+            found.update({row[0]: self._vector(row) for row in self._rows(sql, *part)})
+        rows = [found[int(i)] for i in ids]
+        codes = np.array([codes for _, codes in rows], np.int8)
+        return np.array([scale for scale, _ in rows], np.float32), codes.reshape(len(rows), -1)
+
+    # Searching
+
+    def keyword(
+        self, query: str, k: int, wanted: Filter = Filter(), *, title_weight: float = 1.0
+    ) -> list[tuple[int, float]]:
+        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first."""
+        expression = match_expression(query)
+        if not expression or k < 1:
+            return []
+        allowed = self.allowed(wanted)
+        passing = None if allowed is None else set(allowed.tolist())
+        sql = (
+            "SELECT rowid, -bm25(passages_fts, ?, 1.0) AS score FROM passages_fts WHERE passages_fts MATCH ?"
+            " ORDER BY score DESC, rowid"
+        )
+        best: list[tuple[int, float]] = []
+        with self._lock, guarded(self.path):
+            cursor = self._connection.execute(sql, (title_weight, expression))
+            while len(best) < k and (rows := cursor.fetchmany(max(MANY, k))):
+                live = self._live([row[0] for row in rows]) if passing is None else passing
+                best += [row for row in rows if row[0] in live]
+            cursor.close()
+        return best[:k]
+
+    def allowed(self, wanted: Filter) -> Ids | None:
+        """The ids of the passages that pass the filter, ascending: [n] int64; None when all do."""
+        if wanted.is_open():
+            return None
+        where, values = condition(wanted)
+        sql = (
+            "SELECT id FROM passages WHERE document_id IN"
+            f" (SELECT f.document_id FROM files f JOIN documents d ON d.id = f.document_id WHERE {where})"
+        )
+        return np.sort(np.array([row[0] for row in self._filtered(wanted, sql, values)], np.int64))
+
+    # Inside
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock, guarded(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One state of the index for several statements, whatever others write meanwhile."""
+        with self._lock, guarded(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
+        with self._lock:
+            if wanted.path_glob is not None:
+                self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob))
+            return self._rows(sql, *values)
+
+    def _live(self, ids: list[int]) -> set[int]:
+        """Those passages whose document some file still has."""
+        return {
+            row[0]
+            for part in _parts(ids)
+            for row in self._rows(
+                f"SELECT id FROM passages WHERE id IN ({_marks(part)})"
+                " AND document_id IN (SELECT document_id FROM files)",
+                *part,
+            )
+        }
+
+    def _passages(self, which: str, keys: list[int]) -> Iterator[StoredPassage]:
+        for part in _parts(keys):
+            sql = (
+                "SELECT p.id, p.document_id, p.ord, p.title, p.text, p.first_line, p.last_line, p.page, p.key, p.crc,"
+                " d.kind, d.language, d.hash, d.title, d.passages, d.crc"
+                f" FROM passages p JOIN documents d ON d.id = p.document_id WHERE {which} ({_marks(part)})"
+            )
+            rows = self._rows(sql, *part)
+            paths = self._paths(sorted({row[1] for row in rows}))
+            for row in rows:
+                self._check("passage", row[:10])
+                self._check("document", (row[1], row[12], *row[10:12], *row[13:]))
+                if row[1] in paths:
+                    yield StoredPassage(*row[:8], *row[10:12], paths[row[1]])
+
+    def _paths(self, documents: list[int]) -> dict[int, tuple[str, ...]]:
+        """The files of each document."""
+        found: dict[int, tuple[str, ...]] = {}
+        for part in _parts(documents):
+            sql = (
+                "SELECT path, document_id, size, mtime_ns, inode, settled, crc FROM files"
+                f" WHERE document_id IN ({_marks(part)}) ORDER BY path"
+            )
+            for row in self._rows(sql, *part):
+                found[row[1]] = (*found.get(row[1], ()), self._path(row))
+        return found
+
+    def _path(self, row: Sequence[Any]) -> str:
+        """The path of a row of files, whose first seven columns are the table's."""
+        self._check("file", row[:7])
+        return os.fsdecode(row[0])
+
+    def _vector(self, row: Sequence[Any]) -> tuple[float, Codes]:
+        """(scale, codes) of (passage id, scale, codes, crc)."""
+        self._check("vector", (row[0], repr(row[1]), *row[2:]))
+        return row[1], np.frombuffer(row[2], np.int8)
+
+    def _check(self, what: str, row: Sequence[Any]) -> None:
+        if crc_of(*row[:-1]) != row[-1]:
+            raise StoreCorrupt(str(self.path), f"the {what} {row[0]!r} does not have its checksum")
+
+
+def _parts(keys: list[int]) -> Iterator[list[int]]:
+    return (keys[begin : begin + MANY] for begin in range(0, len(keys), MANY))
+
+
+def _marks(keys: list[int]) -> str:
+    return ",".join("?" * len(keys))

@@ -1,0 +1,228 @@
+"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 17: documents → rows)
+
+A document enters whole, with its passages, vectors and words, in one transaction. One that no file has any more is
+invisible at once and removed by collect(): until then a file that was moved finds it again.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+from gemlet.passages import Passage
+from gemlet.store.rows import Entry, Stamp
+from gemlet.store.schema import crc_of, guarded
+from gemlet.store.store import Store
+from gemlet.store.words import words
+
+_SEPARATOR = os.fsencode(os.sep)
+
+
+class StoreWriter(Store):
+    """An index opened to write, and made if there is none. One process writes at a time, see index.py; many may read.
+
+    Changes go inside `with writer.transaction():`. Raises StoreError when the disk is full or the file cannot be
+    written: what earlier transactions wrote stays.
+    """
+
+    _writes = True
+    _changed = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside, or nothing. Other threads that use this object wait."""
+        with self._lock, guarded(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._changed = False
+            try:
+                yield
+                if self._changed:
+                    self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def set_meta(self, key: str, value: str | int) -> None:
+        """Remember a value under a key."""
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+
+    def add_root(self, path: bytes) -> None:
+        """Remember that a file or folder was indexed."""
+        self._do("INSERT OR IGNORE INTO roots VALUES (?)", path)
+
+    def drop_root(self, path: bytes) -> None:
+        """Forget it, and what lies in it, as a root."""
+        self._do(f"DELETE FROM roots WHERE {_BELOW}", *_below(path))
+
+    # Files that were found
+
+    def begin_walk(self) -> None:
+        """Forget what an earlier walk has seen."""
+        self._do("CREATE TEMP TABLE IF NOT EXISTS seen(path BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._do("DELETE FROM temp.seen")
+
+    def see(self, stamps: Sequence[Stamp]) -> list[Stamp]:
+        """Note that these files are there. Returns those that are new, or may have changed since they were read."""
+        changed = []
+        with self._lock, guarded(self.path):
+            self._connection.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", [(s.path,) for s in stamps])
+            for stamp in stamps:
+                row = self._connection.execute(_KNOWN, (stamp.path, stamp.path)).fetchone()
+                if row != (stamp.size, stamp.mtime_ns, stamp.inode, 1):
+                    changed.append(stamp)
+        return changed
+
+    def has_file(self, path: bytes) -> bool:
+        """Whether some version of the file is in the index."""
+        return bool(self._rows("SELECT 1 FROM files WHERE path = ?", path))
+
+    def unseen(self, root: bytes, unlisted: Iterable[bytes] = ()) -> list[bytes]:
+        """The files in `root` that the walk has not met; what lies in a folder that could not be listed is not known."""
+        sql = (
+            "SELECT path FROM (SELECT path FROM files UNION SELECT path FROM problems)"
+            f" WHERE ({_BELOW}) AND path NOT IN (SELECT path FROM temp.seen) ORDER BY path"
+        )
+        found = [row[0] for row in self._rows(sql, *_below(root))]
+        for folder in unlisted:
+            found = [path for path in found if not is_below(path, folder)]
+        return found
+
+    def below(self, root: bytes) -> list[bytes]:
+        """The files in the index at or below a path, in order."""
+        return [row[0] for row in self._rows(f"SELECT path FROM files WHERE {_BELOW} ORDER BY path", *_below(root))]
+
+    # Changes
+
+    def document_id(self, digest: bytes) -> int | None:
+        """The document with this hash, if it is here."""
+        rows = self._rows("SELECT id FROM documents WHERE hash = ?", digest)
+        return int(rows[0][0]) if rows else None
+
+    def has_other_file(self, document_id: int, path: bytes) -> list[bytes]:
+        """The files that have this document, other than `path`."""
+        return [r[0] for r in self._rows("SELECT path FROM files WHERE document_id = ? AND path <> ?", document_id, path)]
+
+    def known_vectors(self, passages: Sequence[Passage]) -> list[tuple[float, bytes] | None]:
+        """For each passage the scale and codes of an equal one, title and text, in the index; None where there is none."""
+        return [self._known_vector(passage) for passage in passages]
+
+    def add_document(self, entry: Entry) -> int:
+        """Put a document in, whole; returns its id. One with the same hash must not be there."""
+        count = len(entry.passages)
+        cursor = self._do(
+            "INSERT INTO documents(hash, kind, language, title, passages, crc) VALUES (?, ?, ?, ?, ?, 0)",
+            entry.hash, entry.kind, entry.language, entry.title, count,
+        )  # fmt: skip
+        document = int(cursor.lastrowid or 0)
+        crc = crc_of(document, entry.hash, entry.kind, entry.language, entry.title, count)
+        self._do("UPDATE documents SET crc = ? WHERE id = ?", crc, document)
+        for ord_, passage in enumerate(entry.passages):
+            self._add_passage(document, ord_, passage, float(entry.scales[ord_]), entry.codes[ord_].tobytes())
+        self._changed = True
+        return document
+
+    def link(self, stamp: Stamp, document_id: int) -> None:
+        """Say that a file has this document, instead of what it had."""
+        row = (stamp.path, document_id, stamp.size, stamp.mtime_ns, stamp.inode, int(stamp.settled))
+        self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", *row, crc_of(*row))
+        self._do("DELETE FROM problems WHERE path = ?", stamp.path)
+        self._changed = True
+
+    def note_problem(self, stamp: Stamp, reason: str) -> None:
+        """Say why a file cannot be read; a version of it that could be leaves with unlink()."""
+        row = (stamp.path, reason, stamp.size, stamp.mtime_ns, stamp.inode, int(stamp.settled))
+        self._do("INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?)", *row)
+
+    def unlink(self, paths: Iterable[bytes]) -> int:
+        """Take files out; returns how many of them were in. Their documents stay until collect()."""
+        removed = 0
+        for path in paths:
+            removed += self._do("DELETE FROM files WHERE path = ?", path).rowcount
+            self._do("DELETE FROM problems WHERE path = ?", path)
+        self._changed = self._changed or removed > 0
+        return removed
+
+    def orphans(self) -> list[int]:
+        """The documents that no file has any more."""
+        sql = "SELECT id FROM documents WHERE id NOT IN (SELECT document_id FROM files) ORDER BY id"
+        return [row[0] for row in self._rows(sql)]
+
+    def drop_document(self, document: int) -> None:
+        """Remove a document whole: words, vectors, passages."""
+        rows = self._rows("SELECT id, title, text FROM passages WHERE document_id = ?", document)
+        for passage, title, text in rows:
+            self._do(_FORGET_WORDS, passage, words(title or ""), words(text))
+            self._do("DELETE FROM vectors WHERE passage_id = ?", passage)
+        self._do("DELETE FROM passages WHERE document_id = ?", document)
+        self._do("DELETE FROM documents WHERE id = ?", document)
+        self._changed = True
+
+    # Inside
+
+    def _add_passage(self, document: int, ord_: int, passage: Passage, scale: float, codes: bytes) -> None:
+        key = _key(passage)
+        place = (passage.first_line, passage.last_line, passage.page)
+        cursor = self._do(
+            "INSERT INTO passages(document_id, ord, title, text, first_line, last_line, page, key, crc)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            document, ord_, passage.title, passage.text, *place, key,
+        )  # fmt: skip
+        row = int(cursor.lastrowid or 0)
+        crc = crc_of(row, document, ord_, passage.title, passage.text, *place, key)
+        self._do("UPDATE passages SET crc = ? WHERE id = ?", crc, row)
+        vector = (row, document, scale, codes)
+        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, repr(scale), codes))
+        self._do(
+            "INSERT INTO passages_fts(rowid, title, text) VALUES (?, ?, ?)",
+            row, words(passage.title or ""), words(passage.text),
+        )  # fmt: skip
+
+    def _known_vector(self, passage: Passage) -> tuple[float, bytes] | None:
+        sql = (
+            "SELECT v.passage_id, v.scale, v.codes, v.crc FROM passages p JOIN vectors v ON v.passage_id = p.id"
+            " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
+        )
+        rows = self._rows(sql, _key(passage), passage.title, passage.text)
+        if not rows:
+            return None
+        scale, codes = self._vector(rows[0])
+        return scale, codes.tobytes()
+
+    def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        with self._lock, guarded(self.path):
+            return self._connection.execute(sql, values)
+
+    def _roll_back(self) -> None:
+        """SQLite itself has rolled back after some errors, a full disk for one."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+_KNOWN = (
+    "SELECT size, mtime_ns, inode, settled FROM files WHERE path = ?"
+    " UNION ALL SELECT size, mtime_ns, inode, settled FROM problems WHERE path = ? LIMIT 1"
+)
+_FORGET_WORDS = "INSERT INTO passages_fts(passages_fts, rowid, title, text) VALUES ('delete', ?, ?, ?)"
+_BELOW = "path = ? OR (path >= ? AND path < ?)"
+
+
+def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
+    """Values for _BELOW: the path itself, and the range of what lies in it."""
+    inside = path.rstrip(_SEPARATOR) + _SEPARATOR
+    return path, inside, inside[:-1] + bytes([inside[-1] + 1])
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Whether a path is the folder itself or lies in it."""
+    same, begin, end = _below(folder)
+    return path == same or begin <= path < end
+
+
+def _key(passage: Passage) -> int:
+    """Hash of title and text, as SQLite's integer."""
+    title = "" if passage.title is None else f"t{passage.title}"
+    digest = blake2b(f"{title}\0{passage.text}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
