@@ -66,7 +66,9 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError(f"cannot make the folder {path.parent}: {error.strerror}; take another place with --index") from None
+                raise StoreError(
+                    f"cannot make the folder {path.parent}: {error.strerror}; take another place with --index"
+                ) from None
             return _prepared(_open(path, "mode=rwc"), path, write=True)
         if not path.exists():
             raise StoreNotFound(str(path))
@@ -91,7 +93,9 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
 
 
 def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sqlite3.Connection:
@@ -148,7 +152,9 @@ def guarded(path: Path) -> Iterator[None]:
         reason = str(error)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG) or "decode" in reason:
             raise StoreCorrupt(str(path), reason) from None
-        raise StoreError(_CAUSES.get(code, "cannot use the index {path}: {reason}").format(path=path, reason=reason)) from None
+        raise StoreError(
+            _CAUSES.get(code, "cannot use the index {path}: {reason}").format(path=path, reason=reason)
+        ) from None
 
 
 _KEPT = "what is in the index stays, and the same command goes on from there"

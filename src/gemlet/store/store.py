@@ -39,7 +39,9 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -80,7 +82,9 @@ class Store:
             f" d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id WHERE {where}"
             " ORDER BY f.path"
         )
-        return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)]
+        return [
+            StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)
+        ]
 
     # Passages
 

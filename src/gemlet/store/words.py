@@ -16,7 +16,9 @@ WORDS = 1
 TOKENIZER = "unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 """With the marks, without which Hindi falls into single letters."""
 
-_HAN_KANA = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe"
+_HAN_KANA = (
+    "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe"
+)
 _HANGUL = "\uac00-\ud7a3"
 _SOUTHEAST = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0edf\u1000-\u103f\u1050-\u108f\u1780-\u17d3"
 _UNSPACED = re.compile(f"[{_HAN_KANA}]+|[{_HANGUL}]+|[{_SOUTHEAST}]+")
@@ -29,7 +31,9 @@ _SIGNS = (
 _LETTER = re.compile(f".[{_SIGNS}]*", re.DOTALL)
 
 # Points of Hebrew and Arabic, which most texts leave out, and the stroke that only stretches a word.
-_POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]")
+_POINTS = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]"
+)
 
 _PIECE = re.compile(r'"([^"]+)"|(\S+)')
 

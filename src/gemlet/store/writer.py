@@ -103,7 +103,9 @@ class StoreWriter(Store):
 
     def has_other_file(self, document_id: int, path: bytes) -> list[bytes]:
         """The files that have this document, other than `path`."""
-        return [r[0] for r in self._rows("SELECT path FROM files WHERE document_id = ? AND path <> ?", document_id, path)]
+        return [
+            r[0] for r in self._rows("SELECT path FROM files WHERE document_id = ? AND path <> ?", document_id, path)
+        ]
 
     def known_vectors(self, passages: Sequence[Passage]) -> list[tuple[float, bytes] | None]:
         """For each passage the scale and codes of an equal one, title and text, in the index; None where there is none."""
