@@ -26,7 +26,10 @@ class Filter:
 
     def is_open(self) -> bool:
         """Whether every passage passes."""
-        return self == Filter()
+        return self == EVERYTHING
+
+
+EVERYTHING = Filter()
 
 
 def condition(wanted: Filter) -> tuple[str, list[Any]]:

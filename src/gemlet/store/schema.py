@@ -161,7 +161,7 @@ _KEPT = "what is in the index stays, and the same command goes on from there"
 _CAUSES = {
     sqlite3.SQLITE_FULL: "no room left on the disk of the index {path}: make room; " + _KEPT,
     sqlite3.SQLITE_IOERR: "cannot read or write the index {path} ({reason}): is the disk full, or gone? " + _KEPT,
-    sqlite3.SQLITE_READONLY: "the index {path} cannot be written: look at its permissions, or take another with --index",
+    sqlite3.SQLITE_READONLY: "cannot write the index {path}: look at its permissions, or take another with --index",
     sqlite3.SQLITE_CANTOPEN: "cannot open the index {path}: look at its permissions, or take another with --index",
     sqlite3.SQLITE_BUSY: "the index {path} has been busy for a minute: another process writes it; try again later",
 }

@@ -7,18 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from gemlet.errors import StoreCorrupt
-from gemlet.store.filters import Filter, condition, path_matcher
+from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
 from gemlet.store.rows import Codes, Ids, Scales, StoredFile, StoredPassage
 from gemlet.store.schema import connect, crc_of, guarded
 from gemlet.store.words import match_expression
 
+if TYPE_CHECKING:
+    from gemlet.scan import ScanFile
+
 MANY = 500
 """Rows asked for in one statement."""
+
+_BLOCK = 4096
+"""Vectors handed on together."""
 
 
 class Store:
@@ -34,6 +40,7 @@ class Store:
         """Open the index. Raises StoreNotFound, StoreError, StoreCorrupt."""
         self.path = Path(path).expanduser().absolute()
         self._lock = threading.RLock()
+        self._scan: ScanFile | None = None
         self._connection = connect(self.path, write=self._writes)
 
     def __enter__(self) -> Self:
@@ -74,13 +81,13 @@ class Store:
         tables = ("files", "documents", "passages", "problems")
         return {table: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
-    def files(self, wanted: Filter = Filter()) -> list[StoredFile]:
+    def files(self, wanted: Filter = EVERYTHING) -> list[StoredFile]:
         """The files that pass the filter, in order."""
         where, values = condition(wanted)
         sql = (
             "SELECT f.path, f.document_id, f.size, f.mtime_ns, f.inode, f.settled, f.crc,"
-            f" d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id WHERE {where}"
-            " ORDER BY f.path"
+            " d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id"
+            f" WHERE {where} ORDER BY f.path"
         )
         return [
             StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)
@@ -101,7 +108,7 @@ class Store:
         return sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
 
     def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
-        """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError for an unknown id."""
+        """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError."""
         found = {}
         for part in _parts([int(i) for i in ids]):
             sql = f"SELECT passage_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
@@ -113,7 +120,7 @@ class Store:
     # Searching
 
     def keyword(
-        self, query: str, k: int, wanted: Filter = Filter(), *, title_weight: float = 1.0
+        self, query: str, k: int, wanted: Filter = EVERYTHING, *, title_weight: float = 1.0
     ) -> list[tuple[int, float]]:
         """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first."""
         expression = match_expression(query)
@@ -145,7 +152,32 @@ class Store:
         )
         return np.sort(np.array([row[0] for row in self._filtered(wanted, sql, values)], np.int64))
 
+    def scan(self) -> "ScanFile":
+        """The vectors as the engine scans them, as current as this moment: the cache beside the index, or made anew."""
+        from gemlet.store.scanning import current_scan
+
+        with self._lock:
+            self._scan = current_scan(self.path, self._scan, self.generation, self._all_vectors)
+            return self._scan
+
     # Inside
+
+    @contextmanager
+    def _all_vectors(self) -> Iterator[tuple[int, int, Iterator[tuple[Ids, Scales, Codes]]]]:
+        """(generation, dim, blocks of vectors by ascending id) of one state of the index."""
+        with self._snapshot():
+            yield self.generation, int(self.meta("dim") or 0), self._blocks()
+
+    def _blocks(self) -> Iterator[tuple[Ids, Scales, Codes]]:
+        """Of the passages whose document some file has."""
+        cursor = self._connection.execute(
+            "SELECT passage_id, scale, codes, crc FROM vectors"
+            " WHERE document_id IN (SELECT document_id FROM files) ORDER BY passage_id"
+        )
+        while rows := cursor.fetchmany(_BLOCK):
+            pairs = [self._vector(row) for row in rows]
+            ids = np.array([row[0] for row in rows], np.int64)
+            yield ids, np.array([scale for scale, _ in pairs], np.float32), np.stack([codes for _, codes in pairs])
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock, guarded(self.path):
@@ -192,7 +224,7 @@ class Store:
                 self._check("passage", row[:10])
                 self._check("document", (row[1], row[12], *row[10:12], *row[13:]))
                 if row[1] in paths:
-                    yield StoredPassage(*row[:8], *row[10:12], paths[row[1]])
+                    yield StoredPassage(*row[:8], kind=row[10], language=row[11], paths=paths[row[1]])
 
     def _paths(self, documents: list[int]) -> dict[int, tuple[str, ...]]:
         """The files of each document."""

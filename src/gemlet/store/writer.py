@@ -80,7 +80,7 @@ class StoreWriter(Store):
         return bool(self._rows("SELECT 1 FROM files WHERE path = ?", path))
 
     def unseen(self, root: bytes, unlisted: Iterable[bytes] = ()) -> list[bytes]:
-        """The files in `root` that the walk has not met; what lies in a folder that could not be listed is not known."""
+        """The files in `root` that the walk did not meet, but for those in `unlisted`, folders that it could not list."""
         sql = (
             "SELECT path FROM (SELECT path FROM files UNION SELECT path FROM problems)"
             f" WHERE ({_BELOW}) AND path NOT IN (SELECT path FROM temp.seen) ORDER BY path"
@@ -101,14 +101,14 @@ class StoreWriter(Store):
         rows = self._rows("SELECT id FROM documents WHERE hash = ?", digest)
         return int(rows[0][0]) if rows else None
 
-    def has_other_file(self, document_id: int, path: bytes) -> list[bytes]:
+    def other_files(self, document_id: int, path: bytes) -> list[bytes]:
         """The files that have this document, other than `path`."""
         return [
             r[0] for r in self._rows("SELECT path FROM files WHERE document_id = ? AND path <> ?", document_id, path)
         ]
 
     def known_vectors(self, passages: Sequence[Passage]) -> list[tuple[float, bytes] | None]:
-        """For each passage the scale and codes of an equal one, title and text, in the index; None where there is none."""
+        """For each passage the (scale, codes) of one in the index with the same title and text, or None."""
         return [self._known_vector(passage) for passage in passages]
 
     def add_document(self, entry: Entry) -> int:
