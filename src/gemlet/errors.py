@@ -10,10 +10,7 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
-<<<<<<< HEAD
 ├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
-=======
->>>>>>> index
 ├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 ├── StoreError                                   an index cannot be opened, read or written
 │   ├── StoreNotFound     .path                  there is no index
@@ -107,7 +104,6 @@ class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
 
 
-<<<<<<< HEAD
 class GenerationError(GemletError):
     """A language model cannot be reached or run, refused, hung, or sent no text. `where`: its address or file."""
 
@@ -116,8 +112,6 @@ class GenerationError(GemletError):
         super().__init__(message)
 
 
-=======
->>>>>>> index
 class UnreadableDocument(GemletError):
     """A file whose text cannot be had; `reason` continues a sentence that begins with the file's name."""
 

@@ -1,0 +1,102 @@
+"""The sentence of a passage that matches, and some text around it.   (chapter 19: passage, query → snippet)"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gemlet.passages import sentences
+from gemlet.store.words import words
+
+WIDTH = 240  # characters of a snippet at least, where the passage has as many
+
+_WORD = re.compile(r"\w+")
+_SHORTEST = 4  # letters that two forms of a word must begin with in common
+_EMPTY = 0.1  # what a word of one or two letters counts beside a longer one
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """text is passage.text[begin:end]; `marked` is a span in it, `line` the number of line breaks before what is marked."""
+
+    text: str
+    marked: Span
+    line: int
+
+
+def folded_words(text: str) -> list[str]:
+    """The words of a text without case and accents, in order; runs of scripts without spaces as pairs of letters."""
+    plain = unicodedata.normalize("NFKD", words(text).casefold())
+    return _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def shared_words(query: Sequence[str], text: Sequence[str]) -> list[str]:
+    """The words of a query that a text holds, each once, in the query's order."""
+    held = set(text)
+    return [word for word in dict.fromkeys(query) if word in held]
+
+
+def units(text: str, code: bool) -> list[Span]:
+    """What may be marked: sentences, or the lines of code that are more than brackets."""
+    if not code:
+        return sentences(text) or [(0, len(text))]
+    lines = [found.span() for found in re.finditer(r"[^\n]*\w[^\n]*", text)]
+    return lines or [(0, len(text))]
+
+
+def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[float]:
+    """For each span how much of the query it says, from 0 to 1.
+
+    A word counts more the fewer of the spans have it; another form of it, which begins alike, counts half.
+    """
+    parts = [set(folded_words(text[begin:end])) for begin, end in spans]
+    wanted = list(dict.fromkeys(query))
+    weights = [_weight(word, parts) for word in wanted]
+    total = sum(weights) or 1.0
+    return [sum(w * _held(word, part) for word, w in zip(wanted, weights, strict=True)) / total for part in parts]
+
+
+def snippet_of(text: str, spans: Sequence[Span], best: int, *, code: bool = False) -> Snippet:
+    """The best span and, up to WIDTH characters, what stands around it: first what follows, as reading goes on."""
+    begin, end = spans[best]
+    first = last = best
+    while end - begin < WIDTH:
+        if last + 1 < len(spans) and (last - best <= best - first or first == 0):
+            last += 1
+            end = spans[last][1]
+        elif first > 0:
+            first -= 1
+            begin = spans[first][0]
+        else:
+            break
+    if end - begin > 3 * WIDTH:
+        begin, end = _cut(text, (begin, end), spans[best])
+    if code:
+        begin = text.rfind("\n", 0, begin) + 1
+    marked = (max(spans[best][0], begin) - begin, min(spans[best][1], end) - begin)
+    return Snippet(text[begin:end], marked, text.count("\n", 0, spans[best][0]))
+
+
+def _cut(text: str, around: Span, best: Span) -> Span:
+    """At most 3 * WIDTH characters from within `around` that begin no later than `best` does."""
+    begin = max(around[0], min(best[0], best[1] - 3 * WIDTH))
+    begin = max(begin, around[0]) if best[1] - best[0] <= 3 * WIDTH else best[0]
+    end = min(around[1], begin + 3 * WIDTH)
+    space = text.rfind(" ", begin, end)
+    return begin, space if end < around[1] and space > max(begin, best[0]) + WIDTH else end
+
+
+def _weight(word: str, parts: Sequence[set[str]]) -> float:
+    having = sum(word in part for part in parts)
+    return (_EMPTY if len(word) < 3 and word.isascii() else 1.0) / (1 + having)
+
+
+def _held(word: str, part: set[str]) -> float:
+    if word in part:
+        return 1.0
+    if len(word) < _SHORTEST:
+        return 0.0
+    stem = word[: max(_SHORTEST, len(word) - 3)]
+    return 0.5 if any(other.startswith(stem) for other in part) else 0.0
