@@ -1,7 +1,7 @@
 """How likely it is that a hit answers the query: cosine and words → probability.   (chapter 18)
 
-A cosine means little by itself: what is close depends on the task prompt and on the dimension. The curves here were fitted by
-bench/calibrate.py on published judgements; see docs/concepts/relevance.md for what they can and cannot tell.
+A cosine means little by itself: what is close depends on the task prompt and on the dimension. The curves were fitted by
+bench/calibrate.py on published judgements.
 """
 
 import math
@@ -17,8 +17,8 @@ Floats = npt.NDArray[np.float32]
 class Curve:
     """P(relevant) = 1 / (1 + exp(-(offset + cosine * c + words * b))), c the cosine, b BM25.
 
-    cosine and words are per unit; `words / cosine` says how much of a cosine one unit of BM25 is worth, which is how the
-    two are put in one order.
+    cosine and words are per unit; words / cosine says how much of a cosine one unit of BM25 is worth, by which the two
+    are put in one order.
     """
 
     cosine: float
@@ -43,6 +43,6 @@ def curve_for(task: str, dim: int) -> Curve:
     return curves[min(curves, key=lambda fitted: abs(math.log(fitted / dim)))]
 
 
-_FAMILIES = {name: "search result" for name in ("query", "Retrieval", "Retrieval-query", "Reranking", "BitextMining")} | {
-    "InstructionRetrieval": "code retrieval"
-}
+_FAMILIES = {
+    name: "search result" for name in ("query", "Retrieval", "Retrieval-query", "Reranking", "BitextMining")
+} | {"InstructionRetrieval": "code retrieval"}

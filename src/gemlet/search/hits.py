@@ -51,7 +51,7 @@ class Hit:
 class Results:
     """The hits of a search, best first, and what there was to find.
 
-    nearest   the best of what was not likely enough to be a hit; None when something was found, or there is nothing at all
+    nearest   the best of what was not likely enough to be a hit; None when something was found, or nothing is there
     passages  how many passages the search could choose from
     """
 

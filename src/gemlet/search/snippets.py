@@ -19,7 +19,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Snippet:
-    """text is passage.text[begin:end]; `marked` is a span in it, `line` the number of line breaks before what is marked."""
+    """A part of a passage's text; `marked` is a span in it, `line` the number of line breaks before what is marked."""
 
     text: str
     marked: Span

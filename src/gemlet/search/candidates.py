@@ -1,0 +1,103 @@
+"""Passages that may be hits, by vector and by word, in one order.   (chapter 19: query → candidates)"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gemlet.relevance import Curve
+from gemlet.store import Filter, Store
+from gemlet.store.rows import Ids
+from gemlet.vectors import FloatArray
+
+BY_VECTOR = 100
+BY_WORD = 400
+"""How many of each are put in one order: at least, and at least ten times the hits that are asked for."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A passage and what speaks for it; see Hit."""
+
+    id: int
+    score: float
+    probability: float | None
+    cosine: float | None
+    bm25: float | None
+    semantic_rank: int | None
+    keyword_rank: int | None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Ids, best first: by vector with their cosines, and by word with their BM25."""
+
+    semantic: list[int]
+    cosines: dict[int, float]
+    keyword: list[int]
+    bm25: dict[int, float]
+
+
+def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact: bool, threads: int) -> Pool:
+    """The k passages closest to a unit vector [dim] float32."""
+    scan = store.scan()
+    allowed = store.allowed(wanted)
+    mask = None if allowed is None else np.isin(scan.ids, allowed, assume_unique=True)
+    ids, cosines = scan.search(query, k, mask, threads, exact=exact)
+    found = [int(i) for i in ids]
+    return Pool(found, dict(zip(found, map(float, cosines), strict=True)), [], {})
+
+
+def by_word(store: Store, query: str, k: int, wanted: Filter) -> Pool:
+    """The k passages that BM25 puts first."""
+    rows = store.keyword(query, k, wanted)
+    return Pool([], {}, [row[0] for row in rows], dict(rows))
+
+
+def fused(store: Store, query: FloatArray, semantic: Pool, keyword: Pool, curve: Curve) -> list[Candidate]:
+    """All of both pools in the order of their probability; a passage found by word alone gets its cosine, too."""
+    missing = [i for i in keyword.keyword if i not in semantic.cosines]
+    cosines = semantic.cosines | dict(zip(missing, _cosines(store, query, missing), strict=True))
+    ids = list(cosines)
+    probabilities = curve.probability(
+        np.array([cosines[i] for i in ids], np.float32), np.array([keyword.bm25.get(i, 0.0) for i in ids], np.float32)
+    )
+    ranks = (_ranks(semantic.semantic), _ranks(keyword.keyword))
+    worth = curve.words / curve.cosine
+    found = [
+        Candidate(
+            i, cosines[i] + worth * keyword.bm25.get(i, 0.0), float(p), cosines[i], keyword.bm25.get(i, 0.0),
+            ranks[0].get(i), ranks[1].get(i),
+        )
+        for i, p in zip(ids, probabilities, strict=True)
+    ]  # fmt: skip
+    return sorted(found, key=lambda c: (-c.score, c.id))
+
+
+def semantic_alone(pool: Pool, curve: Curve | None) -> list[Candidate]:
+    """Candidates by cosine; their probability is of the cosine alone, and None without a curve."""
+    cosines = np.array([pool.cosines[i] for i in pool.semantic], np.float32)
+    chances = [None] * len(cosines) if curve is None else curve.probability(cosines, np.zeros_like(cosines)).tolist()
+    return [
+        Candidate(i, pool.cosines[i], chance, pool.cosines[i], None, rank, None)
+        for rank, (i, chance) in enumerate(zip(pool.semantic, chances, strict=True), 1)
+    ]
+
+
+def keyword_alone(pool: Pool) -> list[Candidate]:
+    """Candidates by BM25."""
+    return [Candidate(i, pool.bm25[i], None, None, pool.bm25[i], None, rank) for rank, i in enumerate(pool.keyword, 1)]
+
+
+def _cosines(store: Store, query: FloatArray, ids: Sequence[int]) -> list[float]:
+    """Of passages by their stored vectors, as unit as int8 leaves them."""
+    if not ids:
+        return []
+    scales, codes = store.vectors(ids)
+    rows: npt.NDArray[np.float32] = codes.astype(np.float32) * scales[:, None]
+    return [float(c) for c in rows @ query]
+
+
+def _ranks(ids: Sequence[int] | Ids) -> dict[int, int]:
+    return {int(i): rank for rank, i in enumerate(ids, 1)}
