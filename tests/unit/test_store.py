@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
+from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.store import Entry, Filter, Stamp, Store, StoreWriter
+from gemlet.store import Entry, Filter, Store, StoreWriter
 from gemlet.store.words import match_expression, words
 
 DIM = 8

@@ -8,9 +8,9 @@ store.py     Store: what a search reads
 writer.py    StoreWriter: what indexing changes
 """
 
-from gemlet.store.filters import Filter
-from gemlet.store.rows import Entry, Stamp, StoredFile, StoredPassage
+from gemlet.store.filters import EVERYTHING, Filter
+from gemlet.store.rows import Entry, StoredFile, StoredPassage
 from gemlet.store.store import Store
 from gemlet.store.writer import StoreWriter
 
-__all__ = ["Entry", "Filter", "Stamp", "Store", "StoreWriter", "StoredFile", "StoredPassage"]
+__all__ = ["EVERYTHING", "Entry", "Filter", "Store", "StoreWriter", "StoredFile", "StoredPassage"]

@@ -14,21 +14,6 @@ Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """A file as a stat shows it.
-
-    path     absolute, the file system's own bytes
-    settled  whether a later change is bound to change the stamp: false for a file that was touched moments before
-    """
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    inode: int
-    settled: bool = True
-
-
-@dataclass(frozen=True)
 class Entry:
     """A document that goes into the store, whole.
 

@@ -224,7 +224,8 @@ class Store:
                 self._check("passage", row[:10])
                 self._check("document", (row[1], row[12], *row[10:12], *row[13:]))
                 if row[1] in paths:
-                    yield StoredPassage(*row[:8], kind=row[10], language=row[11], paths=paths[row[1]])
+                    fields: list[Any] = [*row[:8], *row[10:12], paths[row[1]]]
+                    yield StoredPassage(*fields)
 
     def _paths(self, documents: list[int]) -> dict[int, tuple[str, ...]]:
         """The files of each document."""

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
+from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.store.rows import Entry, Stamp
+from gemlet.store.rows import Entry
 from gemlet.store.schema import crc_of, guarded
 from gemlet.store.store import Store
 from gemlet.store.words import words
@@ -80,7 +81,7 @@ class StoreWriter(Store):
         return bool(self._rows("SELECT 1 FROM files WHERE path = ?", path))
 
     def unseen(self, root: bytes, unlisted: Iterable[bytes] = ()) -> list[bytes]:
-        """The files in `root` that the walk did not meet, but for those in `unlisted`, folders that it could not list."""
+        """The files in `root` that the walk did not meet, but for those in `unlisted`, folders it could not list."""
         sql = (
             "SELECT path FROM (SELECT path FROM files UNION SELECT path FROM problems)"
             f" WHERE ({_BELOW}) AND path NOT IN (SELECT path FROM temp.seen) ORDER BY path"
