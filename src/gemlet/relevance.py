@@ -1,7 +1,7 @@
 """How likely it is that a hit answers the query: cosine and words → probability.   (chapter 18)
 
-A cosine means little by itself: what is close depends on the task prompt and on the dimension. The curves were fitted by
-bench/calibrate.py on published judgements.
+A cosine means little by itself: what is close depends on the task prompt and on the dimension. The curves were
+fitted by bench/calibrate.py on published judgements.
 """
 
 import math

@@ -58,7 +58,7 @@ def search(
 
     query            words, a question, a claim; "quoted words" are looked for as they stand, among others
     k                hits at most
-    mode             "hybrid" by vectors and words, "semantic" by vectors alone, "keyword" by words alone, without a model
+    mode             "hybrid" by vectors and words, "semantic" by vectors alone, "keyword" by words alone (no model)
     exact            scan every vector in 8 bits even when the index is so large that bits are scanned first
     task             the query's prompt: "query", "question answering", "fact checking", "code retrieval"
     wanted           only passages of files that pass this filter
