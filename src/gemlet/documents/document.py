@@ -7,15 +7,15 @@ Kind = Literal["text", "markdown", "code", "csv", "notebook", "pdf", "office", "
 BlockKind = Literal["heading", "paragraph", "code", "row"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a document that is one thing: a heading, a paragraph, a definition, a row of a table.
+    """A piece of a document that is one thing: a heading, a paragraph, a part of a program, a row of a table.
 
-    text   its characters, without white space at the ends of the block
+    text   its characters, no blank line at either end
     line   where it begins: 1-based line of the file, or of the text extracted from a format that has no lines
-    page   1-based, where the format has pages
-    level  above 0: a section begins here, of this depth (a heading's 1 to 6, a definition's by nesting)
-    name   what the section is called, where the text itself is not its name: a definition's
+    page   1-based, where the format has pages, slides or sheets
+    level  above 0: a section of this depth begins here; 1 is the outermost
+    name   what the section is called: the heading without its marks, the definition's name; None: it has no name
     """
 
     text: str
@@ -31,7 +31,7 @@ class Document:
     """A file's text in blocks.
 
     language  the programming language of code, in lower case: "python", "c++"; else None
-    title     first heading, metadata, subject of a mail; None when there is none
+    title     metadata, first heading, subject of a mail; None when there is none
     """
 
     kind: Kind
@@ -44,13 +44,18 @@ class Document:
 class Limits:
     """What reading one file may take.
 
-    file_bytes    of the file itself
-    text_bytes    of a plain text file, or of the text extracted from any other
-    seconds       for extracting text from PDF, Office, EPUB and the like
-    memory_bytes  for the same; enforced on Linux and macOS
+    file_bytes    of the file
+    text_bytes    of a plain text file, and of the text that is extracted from any other: 32 MB are 8 million tokens,
+                  an hour of embedding
+    seconds       for extracting the text of PDF, Office, EPUB and the like
+    memory_bytes  for the same; not enforced on Windows
     """
 
     file_bytes: int = 256 << 20
     text_bytes: int = 32 << 20
     seconds: float = 60
     memory_bytes: int = 1 << 30
+
+
+class Unreadable(Exception):
+    """Why a reader gave up; read_document() adds the path and raises UnreadableDocument."""

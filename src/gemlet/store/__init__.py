@@ -9,8 +9,8 @@ writer.py    StoreWriter: what indexing changes
 """
 
 from gemlet.store.filters import EVERYTHING, Filter
-from gemlet.store.rows import Entry, StoredFile, StoredPassage
+from gemlet.store.rows import Entry, Root, StoredFile, StoredPassage
 from gemlet.store.store import Store
-from gemlet.store.writer import StoreWriter
+from gemlet.store.writer import StoreWriter, is_below
 
-__all__ = ["EVERYTHING", "Entry", "Filter", "Store", "StoreWriter", "StoredFile", "StoredPassage"]
+__all__ = ["EVERYTHING", "Entry", "Filter", "Root", "Store", "StoreWriter", "StoredFile", "StoredPassage", "is_below"]

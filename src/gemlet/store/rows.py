@@ -14,6 +14,21 @@ Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Root:
+    """A file or folder that somebody named.
+
+    path     absolute, the file system's own bytes
+    hidden   hidden files are taken too; follow: symbolic links are followed
+    device   that it lay on when it was last walked
+    """
+
+    path: bytes
+    hidden: bool = False
+    follow: bool = False
+    device: int = 0
+
+
+@dataclass(frozen=True)
 class Entry:
     """A document that goes into the store, whole.
 

@@ -16,7 +16,11 @@ BUSY_S = 60.0  # how long a writer waits for another: the longest transaction is
 
 TABLES = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE roots(path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE roots(
+    path BLOB PRIMARY KEY,                 -- a file or folder that somebody named
+    hidden INTEGER NOT NULL, follow INTEGER NOT NULL,  -- how it is walked
+    device INTEGER NOT NULL                -- that it lay on: an empty folder on another is a disk that is not there
+) WITHOUT ROWID;
 CREATE TABLE documents(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE,             -- of the file's bytes and of what kind of file its name says

@@ -13,7 +13,7 @@ import numpy as np
 
 from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
-from gemlet.store.rows import Codes, Ids, Scales, StoredFile, StoredPassage
+from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
 from gemlet.store.schema import connect, crc_of, guarded
 from gemlet.store.words import match_expression
 
@@ -70,16 +70,22 @@ class Store:
 
     def roots(self) -> list[str]:
         """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
-        return [os.fsdecode(path) for (path,) in self._rows("SELECT path FROM roots ORDER BY path")]
+        return [os.fsdecode(root.path) for root in self.root_settings()]
+
+    def root_settings(self) -> list[Root]:
+        """The same, with how each is walked."""
+        rows = self._rows("SELECT path, hidden, follow, device FROM roots ORDER BY path")
+        return [Root(path, bool(hidden), bool(follow), device) for path, hidden, follow, device in rows]
 
     def problems(self) -> list[tuple[str, str]]:
-        """(path, reason) of each file that could not be read, in order."""
-        return [(os.fsdecode(p), r) for p, r in self._rows("SELECT path, reason FROM problems ORDER BY path")]
+        """(path, reason) of each file that could not be read, in order; not of those that are no documents at all."""
+        sql = "SELECT path, reason FROM problems WHERE reason <> '' ORDER BY path"
+        return [(os.fsdecode(path), reason) for path, reason in self._rows(sql)]
 
     def counts(self) -> dict[str, int]:
         """How many files, documents, passages and problems there are."""
-        tables = ("files", "documents", "passages", "problems")
-        return {table: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+        tables = ("files", "documents", "passages", "problems WHERE reason <> ''")
+        return {table.split()[0]: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
     def files(self, wanted: Filter = EVERYTHING) -> list[StoredFile]:
         """The files that pass the filter, in order."""

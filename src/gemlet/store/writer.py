@@ -13,7 +13,7 @@ from typing import Any
 
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.store.rows import Entry
+from gemlet.store.rows import Entry, Root
 from gemlet.store.schema import crc_of, guarded
 from gemlet.store.store import Store
 from gemlet.store.words import words
@@ -50,12 +50,13 @@ class StoreWriter(Store):
         """Remember a value under a key."""
         self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
-    def add_root(self, path: bytes) -> None:
-        """Remember that a file or folder was indexed."""
-        self._do("INSERT OR IGNORE INTO roots VALUES (?)", path)
+    def add_root(self, root: Root) -> None:
+        """Remember that a file or folder was indexed, and how."""
+        row = (root.path, int(root.hidden), int(root.follow), root.device)
+        self._do("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?)", *row)
 
     def drop_root(self, path: bytes) -> None:
-        """Forget it, and what lies in it, as a root."""
+        """Forget a root, and those that lie in it."""
         self._do(f"DELETE FROM roots WHERE {_BELOW}", *_below(path))
 
     # Files that were found
@@ -76,9 +77,14 @@ class StoreWriter(Store):
                     changed.append(stamp)
         return changed
 
-    def has_file(self, path: bytes) -> bool:
-        """Whether some version of the file is in the index."""
-        return bool(self._rows("SELECT 1 FROM files WHERE path = ?", path))
+    def document_of(self, path: bytes) -> int | None:
+        """The document that the file had when it was last read; None when it is not in the index."""
+        rows = self._rows("SELECT document_id FROM files WHERE path = ?", path)
+        return int(rows[0][0]) if rows else None
+
+    def met_below(self, root: bytes) -> bool:
+        """Whether the walk met any file at or below a path."""
+        return bool(self._rows(f"SELECT 1 FROM temp.seen WHERE {_BELOW} LIMIT 1", *_below(root)))
 
     def unseen(self, root: bytes, unlisted: Iterable[bytes] = ()) -> list[bytes]:
         """The files in `root` that the walk did not meet, but for those in `unlisted`, folders it could not list."""
@@ -87,9 +93,8 @@ class StoreWriter(Store):
             f" WHERE ({_BELOW}) AND path NOT IN (SELECT path FROM temp.seen) ORDER BY path"
         )
         found = [row[0] for row in self._rows(sql, *_below(root))]
-        for folder in unlisted:
-            found = [path for path in found if not is_below(path, folder)]
-        return found
+        closed = list(unlisted)
+        return [path for path in found if not any(is_below(path, folder) for folder in closed)]
 
     def below(self, root: bytes) -> list[bytes]:
         """The files in the index at or below a path, in order."""
@@ -145,6 +150,13 @@ class StoreWriter(Store):
         for path in paths:
             removed += self._do("DELETE FROM files WHERE path = ?", path).rowcount
             self._do("DELETE FROM problems WHERE path = ?", path)
+        self._changed = self._changed or removed > 0
+        return removed
+
+    def unlink_below(self, path: bytes) -> int:
+        """Take out a file, or all files of a folder; returns how many of them were in."""
+        self._do(f"DELETE FROM problems WHERE {_BELOW}", *_below(path))
+        removed = self._do(f"DELETE FROM files WHERE {_BELOW}", *_below(path)).rowcount
         self._changed = self._changed or removed > 0
         return removed
 

@@ -1,0 +1,231 @@
+"""The index of somebody's files: brought up to date, and ready to be searched.   (chapter 18: folders → store)"""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gemlet.documents import Limits
+from gemlet.embedder import DEFAULT_MODEL, Embedder, Quantization
+from gemlet.errors import InputError
+from gemlet.folders import shown
+from gemlet.index.fingerprint import check, fingerprint, model_digest
+from gemlet.index.report import Listener, Report, Silence
+from gemlet.index.update import Update, drop_orphans
+from gemlet.pretrained import exclusive
+from gemlet.store import Root, Store, StoreWriter
+from gemlet.vectors import check_dim
+
+
+class Index:
+    """An index of files, by path: what `gemlet index` writes and `gemlet search` reads.
+
+    `store` and `embedder` are opened when they are first asked for, so that a look at the one does not wait for the
+    other. One process writes at a time, others wait; any number may read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        model: str | os.PathLike[str] | Embedder | None = None,
+        quantization: Quantization | None = None,
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+        offline: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        """Name an index; nothing is opened yet.
+
+        path          of the SQLite file; None: default_path()
+        model         as Embedder takes it, or an Embedder; None: the one that the index was made with
+        truncate_dim  numbers of a vector; None: as the index has it, all 768 for a new one
+        limits        of what reading one file may take
+        """
+        self.path = default_path() if path is None else Path(path).expanduser().absolute()
+        self._model = model
+        self._options: dict[str, Any] = {"quantization": quantization, "threads": threads, "offline": offline}
+        self._asked_dim = truncate_dim
+        self._limits = limits or Limits()
+        self._store: Store | None = None
+        self._embedder = model if isinstance(model, Embedder) else None
+        self._checked = False
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened; the index may be used again."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+            self._store = None
+
+    @property
+    def store(self) -> Store:
+        """The store, to read. Raises StoreNotFound, StoreError, StoreCorrupt."""
+        with self._lock:
+            if self._store is None:
+                self._store = Store(self.path)
+            return self._store
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model that the index was made with, loaded once. Raises StoreMismatch when another was named, ModelError."""
+        with self._lock:
+            return self._embedder_for(self.store)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector in the index has. Raises StoreNotFound."""
+        return int(self.store.meta("dim") or 0)
+
+    def update(
+        self,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        hidden: bool | None = None,
+        follow: bool | None = None,
+        listener: Listener | None = None,
+    ) -> Report:
+        """Bring files and folders into the index, and bring it up to date with them.
+
+        paths     none: everything that was indexed before
+        hidden    take hidden files too; follow symbolic links: None: as before, at first no
+        listener  hears how it goes on
+
+        What has not changed costs a stat. When this is interrupted, or killed, every document that was complete is in
+        the index and the next update goes on from there. Raises InputError for a path that is not there, StoreMismatch
+        for another model, dimension or chunker than the index was made with, StoreError, ModelError.
+        """
+        listener = listener or Silence()
+        begin = time.monotonic()
+        names = _absolute(paths)
+        for name in names:
+            if not os.path.exists(name):
+                raise InputError(f"there is no file or folder {shown(name)}")
+        with self._writer(listener) as store:
+            self._check_dim(store)
+            roots = _roots(store, names, hidden, follow)
+            report = Update(store, lambda: self._embedder_for(store), self._limits, listener).run(roots)
+        report.seconds = time.monotonic() - begin
+        return report
+
+    def remove(self, paths: Iterable[str | os.PathLike[str]], *, listener: Listener | None = None) -> int:
+        """Take files, and all files of folders, out of the index. Returns how many it were; the files are untouched.
+
+        Raises InputError for a path of which the index knows nothing, StoreError.
+        """
+        names = [os.fsencode(name) for name in _absolute(paths)]
+        removed = 0
+        _ = self.store  # one that is not there is not made
+        with self._writer(listener or Silence()) as store:
+            known = {root.path for root in store.root_settings()}
+            for name in names:
+                if name not in known and not store.below(name):
+                    raise InputError(f"the index {self.path} has nothing of {shown(name)}")
+            with store.transaction():
+                for name in names:
+                    removed += store.unlink_below(name)
+                    store.drop_root(name)
+            drop_orphans(store)
+        return removed
+
+    def status(self) -> dict[str, Any]:
+        """What the index holds, and what it was made with: in JSON's types. Raises StoreNotFound, StoreError."""
+        store = self.store
+        made = json.loads(store.meta("fingerprint") or "{}")
+        return {
+            "path": str(self.path),
+            "bytes": self.path.stat().st_size,
+            **store.counts(),
+            "roots": store.roots(),
+            "model": store.meta("model"),
+            **{key: made.get(key) for key in ("quantization", "dim", "chunker")},
+            "digest": made.get("model"),
+        }
+
+    # Inside
+
+    @contextmanager
+    def _writer(self, listener: Listener) -> Iterator[StoreWriter]:
+        """The store, to write, in one process at a time; a lock ends with the process that holds it."""
+        lock = self.path.with_name(self.path.name + ".lock")
+        waiting = f"waiting: another process writes the index {self.path}"
+        with exclusive(lock, lambda: listener.message(waiting)), StoreWriter(self.path) as store:
+            yield store
+
+    def _check_dim(self, store: Store) -> None:
+        """What can be told without the model."""
+        if (stored := store.meta("fingerprint")) and self._asked_dim is not None:
+            check(self.path, stored, {"dim": self._asked_dim})
+
+    def _embedder_for(self, store: Store) -> Embedder:
+        with self._lock:
+            self._check_dim(store)
+            if self._embedder is None:
+                name = self._model if isinstance(self._model, str | os.PathLike) else store.meta("model")
+                self._embedder = Embedder(name or DEFAULT_MODEL, **self._options)
+            if not self._checked:
+                self._check(store, self._embedder)
+                self._checked = True
+            return self._embedder
+
+    def _check(self, store: Store, embedder: Embedder) -> None:
+        """Hold the model against the fingerprint; an index that has none yet gets it."""
+        stored = store.meta("fingerprint")
+        digest, known = model_digest(embedder.checkpoint, store.meta("model_file"))
+        dim = check_dim(self._asked_dim, embedder.checkpoint.config["dense"][-1])
+        if stored:
+            dim = json.loads(stored).get("dim")
+        asked = fingerprint(digest, embedder.quantization, dim)
+        if stored:
+            check(self.path, stored, asked)
+        elif isinstance(store, StoreWriter):
+            with store.transaction():
+                store.set_meta("fingerprint", json.dumps(asked))
+                store.set_meta("dim", dim)
+                store.set_meta("model", _lasting(embedder.name))
+                store.set_meta("model_file", known)
+
+
+def default_path() -> Path:
+    """Where a user's index lies: $GEMLET_INDEX, or in the platform's folder for data."""
+    if given := os.environ.get("GEMLET_INDEX"):
+        return Path(given).expanduser().absolute()
+    if sys.platform == "linux":  # as platformdirs says, which takes 18 ms to import
+        base = os.environ.get("XDG_DATA_HOME", "")
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share") / "gemlet" / "index.db"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("gemlet", appauthor=False)) / "index.db"
+
+
+def _absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    return [os.path.abspath(os.path.expanduser(os.fspath(path))) for path in paths]
+
+
+def _roots(store: StoreWriter, names: list[str], hidden: bool | None, follow: bool | None) -> list[Root]:
+    """What to walk, and how: as it is asked for, else as before."""
+    known = {root.path: root for root in store.root_settings()}
+    wanted = [os.fsencode(name) for name in dict.fromkeys(names)] or list(known)
+    changes = {key: value for key, value in (("hidden", hidden), ("follow", follow)) if value is not None}
+    return [replace(known.get(path, Root(path)), **changes) for path in wanted]
+
+
+def _lasting(name: str) -> str:
+    """The model as a later call may name it, from another folder too."""
+    return str(Path(name).expanduser().absolute()) if Path(name).expanduser().exists() else name
