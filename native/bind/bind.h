@@ -11,6 +11,7 @@ void bind_kernels(nanobind::module_& m);
 void bind_tokenizer(nanobind::module_& m);
 void bind_model(nanobind::module_& m);
 void bind_gguf(nanobind::module_& m);
+void bind_scan(nanobind::module_& m);
 
 // A file may hold any bytes; what is not UTF-8 becomes U+FFFD.
 inline nanobind::str text_of(std::string_view text) {

@@ -138,6 +138,24 @@ Array<float> gemm_q4_0(const std::string& isa, const Matrix& x, const Input<uint
   return y;
 }
 
+// query: [n] int16, codes: [rows, n].
+Array<int32_t> dot_int8(const std::string& isa, const Input<int16_t, 1>& query, const Input<int8_t, 2>& codes) {
+  const size_t n = codes.shape(1);
+  expect(query.shape(0) == n && n % kWidthUnit == 0 && n <= kMaxWidth);
+  auto products = new_array<int32_t>({codes.shape(0)});
+  table(isa).dot_int8(query.data(), codes.data(), codes.shape(0), n, products.data());
+  return products;
+}
+
+// query: [n / 8], bits: [rows, n / 8].
+Array<uint16_t> hamming(const std::string& isa, const Input<uint8_t, 1>& query, const Input<uint8_t, 2>& bits) {
+  const size_t n = bits.shape(1) * 8;
+  expect(query.shape(0) * 8 == n && n % kWidthUnit == 0 && n <= kMaxWidth);
+  auto distances = new_array<uint16_t>({bits.shape(0)});
+  table(isa).hamming(query.data(), bits.data(), bits.shape(0), n, distances.data());
+  return distances;
+}
+
 // How many operations it did; lets other Python threads run.
 size_t spin_int8(const std::string& isa, size_t rounds) {
   const Kernels& kernels = table(isa);
@@ -159,6 +177,9 @@ void bind_kernels(nb::module_& m) {
   k.def("gemm", gemm);
   k.def("gemm_columns", gemm_columns);
   k.def("gemm_q4_0", gemm_q4_0);
+  k.def("dot_int8", dot_int8);
+  k.def("hamming", hamming);
+  k.attr("largest_of_query") = nb::cpp_function(largest_of_query);
   k.def("spin_int8", spin_int8);
 }
 

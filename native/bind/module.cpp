@@ -57,4 +57,5 @@ NB_MODULE(_core, m) {
   gemlet::bind_tokenizer(m);
   gemlet::bind_gguf(m);
   gemlet::bind_model(m);
+  gemlet::bind_scan(m);
 }

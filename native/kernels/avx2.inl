@@ -194,4 +194,20 @@ static V load_f16(const void* p) {
 // 6 x 2 registers accumulate, 2 hold weights, 1 the broadcast: 15 of 16. bf16 and bytes without VNNI need more between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4, kInt4Rows = 3;
 
-#include "kernels/int4.inl"
+// Of search. Widened to 16 bits, as the query has more than a byte's worth; reading the codes takes longer anyway.
+static __m256i dot_codes(__m256i acc, const int8_t* codes, const int16_t* query) {
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+  const __m256i of_query = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(wide, of_query));
+}
+static I dot_codes(I acc, const int8_t* codes, const int16_t* query) {
+  return {dot_codes(acc.lo, codes, query), dot_codes(acc.hi, codes + 16, query + 16)};
+}
+static int32_t sum(I v) {
+  const __m256i eight = _mm256_add_epi32(v.lo, v.hi);
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+#include "kernels/popcount.inl"
+#include "kernels/scan.inl"

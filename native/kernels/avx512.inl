@@ -158,4 +158,11 @@ static V load_f16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(st
 // 12 x 2 registers accumulate, 2 hold weights, the rest broadcasts: 32 in all. int8 ends each group with more work.
 constexpr size_t kTileVectors = 2, kF32Rows = 12, kBF16Rows = 12, kInt8Rows = 9, kInt4Rows = 6;
 
-#include "kernels/int4.inl"
+// Of search. Widened to 16 bits, as the query has more than a byte's worth; reading the codes takes longer anyway.
+static I dot_codes(I acc, const int8_t* codes, const int16_t* query) {
+  const __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
+  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(wide, _mm512_loadu_si512(query)))};
+}
+static int32_t sum(I v) { return _mm512_reduce_add_epi32(v.v); }
+#include "kernels/popcount.inl"
+#include "kernels/scan.inl"

@@ -119,10 +119,3 @@ static void pack_q4_0(const uint8_t* blocks, size_t n, size_t k, void* packed, s
 }
 
 constexpr Gemm kInt4 = {Int4::row_bytes, Int4::panel_bytes, Int4::prepare, nullptr, nullptr, nullptr, multiply<Int4>};
-
-#define GEMLET_TABLE(name, rank, supported)                                                                            \
-  extern const Kernels table;                                                                                          \
-  const Kernels table {                                                                                                \
-    name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, kInt4, pack_q4_0, rms_norm, add_rms_norm, rope, \
-        gelu_tanh_mul, scale, mean_rows, spin_int8                                                                     \
-  }

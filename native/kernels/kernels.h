@@ -25,6 +25,10 @@ constexpr size_t kInt4Block = 32;  // numbers of a row of w that share a scale i
 // Packed bytes are stored as w + 128: the instructions that multiply bytes take one of the two unsigned.
 constexpr int32_t kWeightBias = 128;
 
+// Of a search: how far from 0 the numbers of a query of n may lie, so that no sum of products with bytes leaves 32
+// bits.
+constexpr int32_t largest_of_query(size_t n) { return n < 512 ? INT16_MAX : static_cast<int32_t>(INT32_MAX / 128 / n); }
+
 // bf16 numbers under this become 0. Products are then 0 or at least 2^-100 and sums multiples of 2^-114: nothing is
 // ever subnormal, which some CPUs' bf16 instructions would take for 0.
 constexpr float kSmallestBF16 = 0x1p-50f;
@@ -95,6 +99,14 @@ struct Kernels {
 
   // y = mean over rows of x: [rows, n], added up in row order.
   void (*mean_rows)(const float* x, size_t rows, size_t n, float* y);
+
+  // One query against rows that lie end to end, for search: exact integers. n is a multiple of kWidthUnit, kMaxWidth or
+  // less; nothing need be aligned.
+  //
+  // products[r] = query . codes[r].  query: [n], no number beyond largest_of_query(n); codes: [rows, n].
+  void (*dot_int8)(const int16_t* query, const int8_t* codes, size_t rows, size_t n, int32_t* products);
+  // distances[r] = how many bits of query and bits[r] differ.  query: [n / 8]; bits: [rows, n / 8].
+  void (*hamming)(const uint8_t* query, const uint8_t* bits, size_t rows, size_t n, uint16_t* distances);
 
   // For benchmarks: kSpinOperations * rounds operations on bytes that nothing holds up; the result means nothing.
   float (*spin_int8)(size_t rounds, int32_t seed);

@@ -211,4 +211,29 @@ static V load_f16(const void* p) {
 // between.
 constexpr size_t kTileVectors = 1, kF32Rows = 6, kBF16Rows = 4;
 
-#include "kernels/int4.inl"
+// Of search. Widened to 16 bits, as the query has more than a byte's worth; reading the codes takes longer anyway.
+static void dot_words(uint32x4_t& low, uint32x4_t& high, int16x8_t codes, const int16_t* query) {
+  const int16x8_t of_query = vld1q_s16(query);
+  low = from_signed(vmlal_s16(to_signed(low), vget_low_s16(codes), vget_low_s16(of_query)));
+  high = from_signed(vmlal_high_s16(to_signed(high), codes, of_query));
+}
+static I dot_codes(I acc, const int8_t* codes, const int16_t* query) {
+  const int8x16_t first = vld1q_s8(codes), second = vld1q_s8(codes + 16);
+  dot_words(acc.a, acc.b, vmovl_s8(vget_low_s8(first)), query);
+  dot_words(acc.c, acc.d, vmovl_high_s8(first), query + 8);
+  dot_words(acc.a, acc.b, vmovl_s8(vget_low_s8(second)), query + 16);
+  dot_words(acc.c, acc.d, vmovl_high_s8(second), query + 24);
+  return acc;
+}
+static int32_t sum(I v) { return vaddvq_s32(to_signed(vaddq_u32(vaddq_u32(v.a, v.c), vaddq_u32(v.b, v.d)))); }
+struct Count {
+  static constexpr size_t kBytes = 16;
+  uint16x8_t bits = vdupq_n_u16(0);
+
+  void add(const uint8_t* a, const uint8_t* b) {
+    bits = vpadalq_u8(bits, vcntq_u8(veorq_u8(vld1q_u8(a), vld1q_u8(b))));
+  }
+  int32_t total() const { return static_cast<int32_t>(vaddlvq_u16(bits)); }
+};
+
+#include "kernels/scan.inl"

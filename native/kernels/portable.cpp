@@ -201,7 +201,18 @@ static V load_f16(const void* p) {
 constexpr size_t kTileVectors = 1, kF32Rows = 2, kBF16Rows = 2, kInt8Rows = 2, kInt4Rows = 2;
 constexpr bool kUnsignedWeights = false;
 
-#include "kernels/int4.inl"
+// Of search.
+static I dot_codes(I acc, const int8_t* codes, const int16_t* query) {
+  for (size_t i = 0; i < kWidthUnit; ++i) acc.lane[i % I::kLanes] += int32_t{codes[i]} * query[i];
+  return acc;
+}
+static int32_t sum(I v) {
+  int32_t total = 0;
+  for (const int32_t l : v.lane) total += l;
+  return total;
+}
+#include "kernels/popcount.inl"
+#include "kernels/scan.inl"
 
 GEMLET_TABLE("portable", 0, supported);
 

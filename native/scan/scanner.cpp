@@ -1,0 +1,108 @@
+// scanner.cpp - rows in blocks, one partial result for each thread.   (chapter 6)
+#include "scan/scanner.h"
+
+#include <numeric>
+
+#include "scan/query.h"
+
+namespace gemlet {
+namespace {
+
+// Rows of one task, few enough that what is computed of them stays in the first cache.
+constexpr size_t kBlock = 1024;
+constexpr size_t kCandidateBlock = 64;
+constexpr size_t kAhead = 4;  // candidates whose rows are on their way from memory
+
+size_t blocks_of(size_t rows, size_t block) { return (rows + block - 1) / block; }
+
+std::vector<Hit> merge(std::vector<Best>& parts, size_t k) {
+  Best best(k);
+  for (const Best& part : parts) best.offer(part);
+  return best.take();
+}
+
+void prefetch(const int8_t* row, size_t dim) {
+  for (size_t at = 0; at < dim; at += 64) __builtin_prefetch(row + at);
+}
+
+}  // namespace
+
+std::vector<Hit> Scanner::int8(const Vectors& vectors, const float* query, size_t k) const {
+  const Query whole(query, vectors.dim);
+  const Allowed allowed(vectors.allowed, vectors.rows);
+  std::vector<Best> parts(threads(), Best(std::min(k, vectors.rows)));
+  pool_.parallel_for(blocks_of(vectors.rows, kBlock), [&](size_t block, size_t slot) {
+    int32_t products[kBlock];
+    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
+    allowed.each_run(begin, end, [&](size_t from, size_t to) {
+      kernels_.dot_int8(whole.words(), vectors.codes + from * vectors.dim, to - from, vectors.dim, products);
+      for (size_t row = from; row < to; ++row)
+        parts[slot].offer({whole.score(products[row - from], vectors.scales[row]), static_cast<int64_t>(row)});
+    });
+  });
+  return merge(parts, k);
+}
+
+// In the order of rows. Distances are counted by value first, which tells how far the k nearest go.
+std::vector<Near> Scanner::nearest(const Vectors& vectors, const uint8_t* query, size_t k) const {
+  constexpr uint16_t kNever = UINT16_MAX;
+  const Allowed allowed(vectors.allowed, vectors.rows);
+  const size_t blocks = blocks_of(vectors.rows, kBlock);
+  std::vector<std::vector<uint32_t>> counts(threads(), std::vector<uint32_t>(vectors.dim + 1));
+  Buffer<uint16_t> distances(vectors.rows);
+  pool_.parallel_for(blocks, [&](size_t block, size_t slot) {
+    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
+    if (vectors.allowed) std::fill(distances.data() + begin, distances.data() + end, kNever);
+    allowed.each_run(begin, end, [&](size_t from, size_t to) {
+      kernels_.hamming(query, vectors.bits + from * (vectors.dim / 8), to - from, vectors.dim, distances.data() + from);
+      for (size_t row = from; row < to; ++row) ++counts[slot][distances.data()[row]];
+    });
+  });
+
+  // All rows nearer than `limit`, and the first `ties` of those that are just as near.
+  size_t limit = 0, ties = k;
+  for (; limit <= vectors.dim; ++limit) {
+    size_t here = 0;
+    for (const auto& count : counts) here += count[limit];
+    if (here >= ties) break;
+    ties -= here;
+  }
+
+  std::vector<std::vector<Near>> found(blocks);
+  pool_.parallel_for(blocks, [&](size_t block, size_t) {
+    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
+    for (size_t row = begin; row < end; ++row)
+      if (distances.data()[row] <= limit && distances.data()[row] != kNever)
+        found[block].push_back({distances.data()[row], static_cast<int64_t>(row)});
+  });
+  std::vector<Near> rows;
+  for (const auto& part : found)
+    for (const Near& near : part)
+      if (near.distance < static_cast<int32_t>(limit) || ties-- > 0) rows.push_back(near);
+  return rows;
+}
+
+std::vector<Near> Scanner::binary(const Vectors& vectors, const uint8_t* query, size_t k) const {
+  std::vector<Near> rows = nearest(vectors, query, k);
+  std::stable_sort(rows.begin(), rows.end(), [](const Near& a, const Near& b) { return a.distance < b.distance; });
+  return rows;
+}
+
+std::vector<Hit> Scanner::rescored(const Vectors& vectors, const uint8_t* bits, const float* query, size_t k,
+                                   size_t candidates) const {
+  const Query whole(query, vectors.dim);
+  const std::vector<Near> near = nearest(vectors, bits, candidates);
+  std::vector<Best> parts(threads(), Best(std::min(k, near.size())));
+  pool_.parallel_for(blocks_of(near.size(), kCandidateBlock), [&](size_t block, size_t slot) {
+    const size_t begin = block * kCandidateBlock, end = std::min(begin + kCandidateBlock, near.size());
+    for (size_t i = begin; i < end; ++i) {
+      if (i + kAhead < end) prefetch(vectors.codes + near[i + kAhead].row * vectors.dim, vectors.dim);
+      int32_t product;
+      kernels_.dot_int8(whole.words(), vectors.codes + near[i].row * vectors.dim, 1, vectors.dim, &product);
+      parts[slot].offer({whole.score(product, vectors.scales[near[i].row]), near[i].row});
+    }
+  });
+  return merge(parts, k);
+}
+
+}  // namespace gemlet
