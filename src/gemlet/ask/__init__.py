@@ -92,7 +92,7 @@ def ask(
     if writer is None:
         return Answer(question, sources, None, iter([quotes(index, question, sources, task)]))
     pieces = writer.write(messages_for(question, sources), max_tokens=max_tokens)
-    first = next(pieces, None)
+    first = next((piece.lstrip() for piece in pieces if piece.strip()), None)
     if first is None:
         raise GenerationError(f"{writer.name} wrote nothing: try another model with --llm", writer.name)
     return Answer(question, sources, writer.name, chain([first], pieces))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 LONGEST = 40  # characters of a citation such as "[1, 2, 3]": what is longer is text in brackets
 
 _CITATION = re.compile(r"\[((?:source\s*)?\d+(?:\s*[,;–-]\s*(?:source\s*)?\d+)*)\]", re.IGNORECASE)
-_BEGIN = re.compile(r"\[[\s\dA-Za-z,;–-]*\Z")
+_BEGIN = re.compile(r"(?:\[[\s\dA-Za-z,;–-]*|`+)\Z")
+_TICKS = re.compile(r"(`+)")
 
 
 class Citations:
@@ -17,20 +18,31 @@ class Citations:
 
     def __init__(self, sources: int) -> None:
         self._sources = sources
+        self._code = False  # between backticks
         self.cited: list[int] = []
 
     def checked(self, pieces: Iterator[str]) -> Iterator[str]:
-        """Yield the pieces; "[1, 2]" becomes "[1][2]", and a number that no source has is dropped."""
+        """Yield the pieces; "[1, 2]" becomes "[1][2]", a number that no source has is dropped, code stays as it is."""
         held = ""
         for piece in pieces:
             held += piece
             begin = _BEGIN.search(held)  # perhaps a citation whose end is still to come
             cut = begin.start() if begin and len(held) - begin.start() <= LONGEST else len(held)
-            if text := _CITATION.sub(self._replaced, held[:cut]):
+            if text := self._checked(held[:cut]):
                 yield text
             held = held[cut:]
         if held:
-            yield _CITATION.sub(self._replaced, held)
+            yield self._checked(held)
+
+    def _checked(self, text: str) -> str:
+        """Text whose citations are whole."""
+        parts = _TICKS.split(text)
+        for i, part in enumerate(parts):
+            if i % 2:
+                self._code = not self._code
+            elif not self._code:
+                parts[i] = _CITATION.sub(self._replaced, part)
+        return "".join(parts)
 
     def _replaced(self, found: re.Match[str]) -> str:
         numbers = [number for number in _numbers(found[1]) if 1 <= number <= self._sources]

@@ -10,13 +10,14 @@ from gemlet.cli.finding import (
     echo,
     filter_of,
     filter_options,
+    index_options,
     on_one_line,
+    open_index,
     printable,
     shown_path,
     writer_for,
     writer_options,
 )
-from gemlet.cli.options import index_options, open_index
 
 if TYPE_CHECKING:
     from gemlet.ask import Answer, Source
@@ -80,7 +81,7 @@ def command(
                 echo(printable(piece), end="")
                 sys.stdout.flush()
     if as_json:
-        click.get_binary_stream("stdout").write(_json(answer))
+        echo(_json(answer), errors="backslashreplace")
     else:
         echo()
         _print_sources(answer)
@@ -111,7 +112,7 @@ def _place(source: "Source") -> str:
     return f"{shown_path(hit.path)}{place}{title}"
 
 
-def _json(answer: "Answer") -> bytes:
+def _json(answer: "Answer") -> str:
     rows = [
         {
             "number": source.number,
@@ -133,4 +134,4 @@ def _json(answer: "Answer") -> bytes:
         "cited": answer.cited,
         "sources": rows,
     }
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return json.dumps(value, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gemlet.cli.options import Quantization, quantization_option
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
     from gemlet.generate import Writer
+    from gemlet.index import Index
     from gemlet.search import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +27,28 @@ _HOURS = {"h": 1, "d": 24, "w": 7 * 24, "m": 30 * 24, "y": 365 * 24}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+def index_options(command: F) -> F:
+    """Add --index, --model, --quantization, --threads and --offline."""
+    for option in (
+        click.option("--offline", is_flag=True, help="Never touch the network."),
+        click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use."),
+        quantization_option,
+        click.option("--model", metavar="NAME", help="A name, folder or .gguf file.  [default: what made the index]"),
+        click.option("--index", "index_path", metavar="FILE", help="Default: $GEMLET_INDEX, or the user's own index."),
+    ):
+        command = option(command)
+    return command
+
+
+def open_index(
+    index_path: str | None, model: str | None, quantization: Quantization | None, threads: int | None, offline: bool
+) -> "Index":
+    """The Index of index_options."""
+    from gemlet.index import Index
+
+    return Index(index_path, model=model, quantization=quantization, threads=threads, offline=offline)
+
+
 def filter_options(command: F) -> F:
     """Add --path, --kind, --language, --after and --before."""
     for option in (
@@ -31,7 +56,9 @@ def filter_options(command: F) -> F:
         click.option("--after", metavar="DATE", help="Only files changed since: 2026-11-01, or 2w, 3d, 12h ago."),
         click.option("--language", "languages", multiple=True, help="Only code in this language: python, c, ..."),
         click.option("--kind", "kinds", multiple=True, help="Only text, markdown, code, pdf, office, mail, ..."),
-        click.option("--path", "path_glob", metavar="GLOB", help='Only such files, as in .gitignore: "*.md", "notes/".'),
+        click.option(
+            "--path", "path_glob", metavar="GLOB", help='Only such files, as in .gitignore: "*.md", "notes/".'
+        ),
     ):
         command = option(command)
     return command
@@ -41,7 +68,9 @@ def task_options(command: F) -> F:
     """Add --code, --qa, --fact and --task."""
     for option in (
         click.option("--task", help="Another prompt for the query, by its name; `gemlet info` lists them."),
-        click.option("--fact", "named", flag_value="fact", help="The query is a claim; finds what tells if it is true."),
+        click.option(
+            "--fact", "named", flag_value="fact", help="The query is a claim; finds what tells if it is true."
+        ),
         click.option("--qa", "named", flag_value="qa", help="The query is a question."),
         click.option("--code", "named", flag_value="code", help="The query describes code."),
     ):
@@ -55,7 +84,10 @@ def writer_options(command: F) -> F:
         click.option("--llm-remote", is_flag=True, help="Allow a server elsewhere: it gets to read the passages."),
         click.option("--llm-url", envvar="GEMLET_LLM_URL", metavar="URL", help="An OpenAI-compatible server."),
         click.option(
-            "--llm", envvar="GEMLET_LLM", metavar="NAME|FILE", help="A model of the server, or a .gguf file to run here."
+            "--llm",
+            envvar="GEMLET_LLM",
+            metavar="NAME|FILE",
+            help="A model of the server, or a .gguf file to run here.",
         ),
     ):
         command = option(command)
@@ -70,13 +102,15 @@ def writer_for(llm: str | None, llm_url: str | None, llm_remote: bool) -> "Write
     from gemlet.generate import GgufWriter, ServerWriter, find_writer
 
     key = os.environ.get("GEMLET_LLM_KEY")
-    if llm and not llm_url and (llm.endswith(".gguf") or os.sep in llm and Path(llm).is_file()):
+    if llm and not llm_url and (llm.endswith(".gguf") or (os.sep in llm and Path(llm).is_file())):
         return GgufWriter(llm)
     if llm_url:
         return ServerWriter(llm_url, llm, key=key, remote=llm_remote)
     found = find_writer(key=key)
     if found is None and llm:
-        raise InputError(f"no server is there to run {llm}: start Ollama, llama-server or LM Studio, or name a .gguf file")
+        raise InputError(
+            f"no server is there to run {llm}: start Ollama, llama-server or LM Studio, or name a .gguf file"
+        )
     return found if found is None or not llm else ServerWriter(found.url, llm, key=key)
 
 
@@ -113,9 +147,14 @@ def on_one_line(text: str) -> str:
     return " ".join(printable(text.replace("\r", " ")).split())
 
 
-def echo(text: str = "", *, end: str = "\n") -> None:
+def styled(text: str, **style: Any) -> str:
+    """The text in a colour or in bold, where a terminal shows it and its user wants it."""
+    return click.style(text, **style) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def echo(text: str = "", *, end: str = "\n", errors: str = "surrogateescape") -> None:
     """Write to stdout as bytes: a file's name may hold what is no text."""
-    click.get_binary_stream("stdout").write((text + end).encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.write((text + end).encode("utf-8", errors))
 
 
 def _seconds(option: str, value: str | None) -> float | None:
@@ -126,4 +165,6 @@ def _seconds(option: str, value: str | None) -> float | None:
     try:
         return datetime.fromisoformat(value).timestamp()
     except ValueError:
-        raise InputError(f"{option} {value!r} is no date: write 2026-11-01, 2026-11-01T18:30, or 2w for two weeks ago") from None
+        raise InputError(
+            f"{option} {value!r} is no date: write 2026-11-01, 2026-11-01T18:30, or 2w for two weeks ago"
+        ) from None

@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from gemlet.cli.finding import writer_for, writer_options
-from gemlet.cli.options import index_options, open_index
+from gemlet.cli.finding import index_options, open_index, writer_for, writer_options
 
 EPILOG = """\b
 Examples:

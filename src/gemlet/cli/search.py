@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.finding import echo, filter_of, filter_options, on_one_line, printable, shown_path, task_of, task_options
-from gemlet.cli.options import index_options, open_index
+from gemlet.cli.finding import (
+    echo,
+    filter_of,
+    filter_options,
+    index_options,
+    on_one_line,
+    open_index,
+    printable,
+    shown_path,
+    styled,
+    task_of,
+    task_options,
+)
 
 if TYPE_CHECKING:
     from gemlet.search import Hit, Results
@@ -38,11 +49,17 @@ Exit codes: 0 something matches, 4 nothing does, 1 and 2 for errors.
 @task_options
 @filter_options
 @click.option("--like", metavar="FILE", help="Instead of a query: find what is like this file.")
-@click.option("--min", "least", type=click.FloatRange(0, 1), help="Least probability of a hit; 0 shows all.  [default: 0.1]")
-@click.option("--per-file", default=1, show_default=True, type=click.IntRange(1), help="Passages of one document at most.")
+@click.option(
+    "--min", "least", type=click.FloatRange(0, 1), help="Least probability of a hit; 0 shows all.  [default: 0.1]"
+)
+@click.option(
+    "--per-file", default=1, show_default=True, type=click.IntRange(1), help="Passages of one document at most."
+)
 @click.option("--explain", is_flag=True, help="Say why each hit is where it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option("--lines/--pretty", "lines", default=None, help="One line a hit, or several.  [default: lines when piped]")
+@click.option(
+    "--lines/--pretty", "lines", default=None, help="One line a hit, or several.  [default: lines when piped]"
+)
 @index_options
 def command(
     query: tuple[str, ...],
@@ -77,7 +94,7 @@ def command(
             per_document=per_file,
         )
     if as_json:
-        click.get_binary_stream("stdout").write(_json(results, explain))
+        echo(_json(results, explain), errors="backslashreplace")
     elif lines or (lines is None and not sys.stdout.isatty()):
         for hit in results.hits:
             begin, end = hit.marked
@@ -96,17 +113,17 @@ def _print(results: "Results", explain: bool) -> None:
         if number:
             echo()
         page = f" page {hit.page}" if hit.page is not None else f":{hit.line}"
-        place = click.style(shown_path(hit.path), fg="magenta") + click.style(page, fg="green")
+        place = styled(shown_path(hit.path), fg="magenta") + styled(page, fg="green")
         chance = f"  {hit.probability:.0%}" if hit.probability is not None else ""
         title = f"  {on_one_line(hit.title)}" if hit.title else ""
-        echo(f"{place}{chance}{click.style(title, bold=True)}")
+        echo(f"{place}{chance}{styled(title, bold=True)}")
         more = len(hit.paths) - 1
         if more:
             echo(f"    also: {', '.join(map(shown_path, hit.paths[1:4]))}{f' and {more - 3} more' if more > 3 else ''}")
         for line in _snippet(hit):
             echo(f"    {line}")
         if explain:
-            echo(click.style("    " + " · ".join(_reasons(hit)), dim=True))
+            echo(styled("    " + " · ".join(_reasons(hit)), dim=True))
 
 
 def _snippet(hit: "Hit") -> list[str]:
@@ -115,9 +132,9 @@ def _snippet(hit: "Hit") -> list[str]:
     parts = (hit.snippet[:begin], hit.snippet[begin:end], hit.snippet[end:])
     if hit.kind == "code":
         before, marked, after = (printable(part.expandtabs(4)) for part in parts)
-        return (before + click.style(marked, bold=True) + after).rstrip().split("\n")
+        return (before + styled(marked, bold=True) + after).rstrip().split("\n")
     before, marked, after = (on_one_line(part) for part in parts)
-    return [" ".join(part for part in (before, click.style(marked, bold=True), after) if part)]
+    return [" ".join(part for part in (before, styled(marked, bold=True), after) if part)]
 
 
 def _reasons(hit: "Hit") -> list[str]:
@@ -143,12 +160,16 @@ def _nothing(results: "Results") -> str:
     if nearest is None or nearest.probability is None:
         return f"nothing matches among {results.passages:,} passages"
     return (
-        f"nothing matches among {results.passages:,} passages; the nearest, with {nearest.probability:.0%}, is "
-        f"{shown_path(nearest.path)}:{nearest.line} (--min 0 shows it)"
-    ).encode("utf-8", "replace").decode()
+        (
+            f"nothing matches among {results.passages:,} passages; the nearest, with {nearest.probability:.0%}, is "
+            f"{shown_path(nearest.path)}:{nearest.line} (--min 0 shows it)"
+        )
+        .encode("utf-8", "replace")
+        .decode()
+    )
 
 
-def _json(results: "Results", explain: bool) -> bytes:
+def _json(results: "Results", explain: bool) -> str:
     """One object; a byte of a path that is no UTF-8 is a lone surrogate, escaped, as Python's json reads it back."""
     value = {
         "query": results.query,
@@ -158,7 +179,7 @@ def _json(results: "Results", explain: bool) -> bytes:
         "hits": [_row(hit, explain) for hit in results.hits],
         "nearest": _row(results.nearest, explain) if results.nearest else None,
     }
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _row(hit: "Hit", explain: bool) -> dict[str, Any]:

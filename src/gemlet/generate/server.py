@@ -169,4 +169,7 @@ def _is_loopback(host: str) -> bool:
 
 def _plain(messages: Sequence[Message]) -> dict[str, Any]:
     """The messages as text that ends where the answer begins, for a model that only continues."""
-    return {"prompt": "\n\n".join([m["content"] for m in messages] + ["Answer:"]), "stop": ["\n\n", "\nQuestion:"]}
+    return {
+        "prompt": "\n\n".join([m["content"] for m in messages] + ["Answer:"]),
+        "stop": ["\nQuestion:", "\nSources:", "\n\n\n"],
+    }

@@ -4,11 +4,12 @@ hits.py        Hit and Results
 candidates.py  by vector, by word, both in one order
 snippets.py    the sentence that matches
 like.py        a file's vector, for more like it
+searchable.py  what is searched
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -19,26 +20,11 @@ from gemlet.search import candidates
 from gemlet.search.candidates import BY_VECTOR, BY_WORD, Candidate
 from gemlet.search.hits import Hit, Mode, Results
 from gemlet.search.like import vector_of
+from gemlet.search.searchable import Searchable
 from gemlet.search.snippets import Snippet, folded_words, overlaps, shared_words, snippet_of, units
 from gemlet.store import Filter, Store, StoredPassage
 
 __all__ = ["Filter", "Hit", "Mode", "Results", "Searchable", "search"]
-
-
-class Searchable(Protocol):
-    """What a search needs of an Index. The embedder is asked for only when a query has to be embedded."""
-
-    @property
-    def store(self) -> Store:
-        """The index itself."""
-
-    @property
-    def embedder(self) -> Any:
-        """An Embedder of the model that the index was made with."""
-
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector of the index has."""
 
 
 def search(

@@ -2,23 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gemlet.documents import read_document
 from gemlet.errors import InputError
 from gemlet.passages import split
+from gemlet.search.searchable import Searchable
 from gemlet.vectors import FloatArray, normalize
-
-if TYPE_CHECKING:
-    from gemlet.search import Searchable
 
 FIRST = 64
 """Passages of a file that is not in the index that are embedded: a book is like its beginning."""
 
 
-def vector_of(index: "Searchable", path: str | os.PathLike[str]) -> tuple[FloatArray, int | None]:
+def vector_of(index: Searchable, path: str | os.PathLike[str]) -> tuple[FloatArray, int | None]:
     """Return the mean of a file's vectors, [dim] float32 of unit length, and its document in the index, if it has one.
 
     Raises InputError when there is no such file or nothing in it, UnreadableDocument when it cannot be read.
