@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet import Embedder, InputError
+from gemlet.embedder import Usage
 from gemlet.texts import Texts, as_texts
 from gemlet.vectors import FloatArray, normalize
 
@@ -34,14 +35,19 @@ class Remembered(Embedder):
     def encode(self, sentences: Texts, *, truncate_dim: int | None = None, **options: Any) -> Any:
         """Embedder.encode() as float32, for a prompt or its name; other options must be left as they are."""
         texts, single = as_texts(sentences)
-        unknown = {k for k, v in options.items() if k not in ("prompt", "prompt_name") and v not in (None, False)}
+        known = ("prompt", "prompt_name", "return_usage")
+        unknown = {name for name, value in options.items() if name not in known and value not in (None, False)}
         if unknown:
             raise InputError(f"remembered vectors have no {', '.join(sorted(unknown))}")
         prompts = self._prompts_for(texts, options.get("prompt_name"), options.get("prompt"))
         rows = self._look_up(texts, prompts)
         dim = truncate_dim or self.truncate_dim
         rows = rows if dim == DIM else normalize(rows[:, :dim].copy())
-        return rows[0] if single else rows
+        result = rows[0] if single else rows
+        if not options.get("return_usage"):
+            return result
+        tokens = self.count_tokens([prompt + text for prompt, text in zip(prompts, texts, strict=True)])
+        return result, Usage(tokens, np.zeros_like(tokens))
 
     def _look_up(self, texts: list[str], prompts: list[str]) -> FloatArray:
         """[n, 768] float32; what is missing is embedded, longest first, and written in steps."""

@@ -31,7 +31,7 @@ class Curve:
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))), np.float32)
 
 
-CURVES: dict[str, dict[int, Curve]] = {}
+CURVES: dict[str, dict[int, Curve]] = {"search result": {768: Curve(25, 0.1, -11)}}
 
 MATCH = 0.1
 """Hits less likely than this are no matches."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemlet.search.snippets import WIDTH, folded_words, overlaps, shared_words, snippet_of, units
+from gemlet.search.snippets import MOST, WIDTH, folded_words, overlaps, shared_words, snippet_of, units
 
 TEXT = (
     "The lease runs for five years. It ends on 31 March 2027 unless it is renewed. "
@@ -41,7 +41,7 @@ def test_accents_and_scripts_without_spaces_are_no_hindrance() -> None:
 
 def test_in_code_a_line_is_marked() -> None:
     code = "def first():\n    return 1\n\n\ndef second():\n    return open(path)\n"
-    assert marked("open a path", code, code=True) == "    return open(path)"
+    assert marked("open a path", code, code=True) == "return open(path)"
 
 
 def test_shared_words_are_named_once_in_the_querys_order() -> None:
@@ -66,11 +66,18 @@ def test_a_snippet_is_a_part_of_the_text(text: str, row: int, code: bool) -> Non
     assert 0 <= begin <= end <= len(found.text)
     assert found.text[begin:end] in text[slice(*spans[best])]
     assert found.line == text.count("\n", 0, spans[best][0])
-    assert len(found.text) <= max(4 * WIDTH, 3 * WIDTH + len(text[slice(*spans[best])]))
+    assert len(found.text) <= WIDTH + 3 * MOST
 
 
 def test_a_snippet_of_a_long_sentence_is_cut_at_a_word() -> None:
     text = "word " * 1000
     found = snippet_of(text, [(0, len(text))], 0)
-    assert len(found.text) <= 3 * WIDTH
+    assert len(found.text) <= MOST
     assert found.text.endswith("word")
+
+
+def test_a_table_is_marked_by_the_line() -> None:
+    table = "\n".join(
+        f"| row {i} | {'value ' * 8}of {name} |" for i, name in enumerate(["gold", "lead", "zinc", "tin"] * 3)
+    )
+    assert marked("zinc", table) == table.split("\n")[2]

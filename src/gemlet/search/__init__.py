@@ -63,6 +63,9 @@ def search(
     if like is not None and (query.strip() or mode == "keyword"):
         raise InputError("`like` goes by vectors, and takes the place of a query")
     store = index.store
+    passages = store.counts()["passages"]
+    if not passages:
+        return Results(query, mode, task)
     found, own = _candidates(index, query, k, mode, exact, task, wanted, like)
     least = MATCH if min_probability is None else min_probability
     asked = folded_words(query)
@@ -76,7 +79,7 @@ def search(
             nearest = nearest or hit
         if len(hits) == k:
             break
-    return Results(query, mode, task, hits, None if hits else nearest, store.counts()["passages"])
+    return Results(query, mode, task, hits, None if hits else nearest, passages)
 
 
 def _candidates(

@@ -58,7 +58,7 @@ def by_word(store: Store, query: str, k: int, wanted: Filter) -> Pool:
 def fused(store: Store, query: FloatArray, semantic: Pool, keyword: Pool, curve: Curve) -> list[Candidate]:
     """All of both pools in the order of their probability; a passage found by word alone gets its cosine, too."""
     missing = [i for i in keyword.keyword if i not in semantic.cosines]
-    cosines = semantic.cosines | dict(zip(missing, _cosines(store, query, missing), strict=True))
+    cosines = semantic.cosines | _cosines(store, query, missing)
     ids = list(cosines)
     probabilities = curve.probability(
         np.array([cosines[i] for i in ids], np.float32), np.array([keyword.bm25.get(i, 0.0) for i in ids], np.float32)
@@ -90,13 +90,16 @@ def keyword_alone(pool: Pool) -> list[Candidate]:
     return [Candidate(i, pool.bm25[i], None, None, pool.bm25[i], None, rank) for rank, i in enumerate(pool.keyword, 1)]
 
 
-def _cosines(store: Store, query: FloatArray, ids: Sequence[int]) -> list[float]:
-    """Of passages by their stored vectors, as unit as int8 leaves them."""
+def _cosines(store: Store, query: FloatArray, ids: list[int]) -> dict[int, float]:
+    """Of passages by their stored vectors; one that has left the index meanwhile is left out."""
     if not ids:
-        return []
-    scales, codes = store.vectors(ids)
+        return {}
+    try:
+        scales, codes = store.vectors(ids)
+    except KeyError:
+        return _cosines(store, query, [passage.id for passage in store.passages(ids)])
     rows: npt.NDArray[np.float32] = codes.astype(np.float32) * scales[:, None]
-    return [float(c) for c in rows @ query]
+    return dict(zip(ids, map(float, rows @ query), strict=True))
 
 
 def _ranks(ids: Sequence[int] | Ids) -> dict[int, int]:

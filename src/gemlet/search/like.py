@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gemlet.documents import read_document
 from gemlet.errors import InputError
-from gemlet.passages import split
 from gemlet.search.searchable import Searchable
 from gemlet.vectors import FloatArray, normalize
 
@@ -26,6 +24,9 @@ def vector_of(index: Searchable, path: str | os.PathLike[str]) -> tuple[FloatArr
         return _mean(codes.astype(np.float32) * scales[:, None]), passages[0].document_id
     if not Path(path).is_file():
         raise InputError(f"there is no file {os.fspath(path)}: name one in the index, or any other to be read")
+    from gemlet.documents import read_document  # what a query does not need
+    from gemlet.passages import split
+
     embedder = index.embedder
     cut = split(read_document(Path(path)), embedder.count_tokens)[:FIRST]
     if not cut:

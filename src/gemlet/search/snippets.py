@@ -9,8 +9,11 @@ from gemlet.passages import sentences
 from gemlet.store.words import words
 
 WIDTH = 240  # characters of a snippet at least, where the passage has as many
+MOST = 720  # of one sentence in it
+LONGEST = 300  # characters of a sentence: a longer one is taken line by line
 
 _WORD = re.compile(r"\w+")
+_LINE = re.compile(r"[^\s][^\n]*")
 _SHORTEST = 4  # letters that two forms of a word must begin with in common
 _EMPTY = 0.1  # what a word of one or two letters counts beside a longer one
 
@@ -39,11 +42,19 @@ def shared_words(query: Sequence[str], text: Sequence[str]) -> list[str]:
 
 
 def units(text: str, code: bool) -> list[Span]:
-    """What may be marked: sentences, or the lines of code that are more than brackets."""
-    if not code:
-        return sentences(text) or [(0, len(text))]
-    lines = [found.span() for found in re.finditer(r"[^\n]*\w[^\n]*", text)]
-    return lines or [(0, len(text))]
+    """What may be marked: sentences, the lines of what is no sentence but a table or a list, and those of code."""
+    if code:
+        spans = _lines(text, 0, len(text))
+    else:
+        spans = []
+        for begin, end in sentences(text):
+            spans += [(begin, end)] if end - begin <= LONGEST else _lines(text, begin, end)
+    return spans or [(0, len(text))]
+
+
+def _lines(text: str, begin: int, end: int) -> list[Span]:
+    """The lines that are more than brackets."""
+    return [found.span() for found in _LINE.finditer(text, begin, end) if _WORD.search(found[0])]
 
 
 def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[float]:
@@ -60,32 +71,30 @@ def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[flo
 
 def snippet_of(text: str, spans: Sequence[Span], best: int, *, code: bool = False) -> Snippet:
     """The best span and, up to WIDTH characters, what stands around it: first what follows, as reading goes on."""
-    begin, end = spans[best]
     first = last = best
+    begin, end = _shortened(text, spans[best])
+    marked = (begin, end)
     while end - begin < WIDTH:
         if last + 1 < len(spans) and (last - best <= best - first or first == 0):
             last += 1
-            end = spans[last][1]
+            end = _shortened(text, spans[last])[1]
         elif first > 0:
             first -= 1
-            begin = spans[first][0]
+            begin = spans[first][0] if spans[first][1] - spans[first][0] <= MOST else begin
         else:
             break
-    if end - begin > 3 * WIDTH:
-        begin, end = _cut(text, (begin, end), spans[best])
     if code:
-        begin = text.rfind("\n", 0, begin) + 1
-    marked = (max(spans[best][0], begin) - begin, min(spans[best][1], end) - begin)
-    return Snippet(text[begin:end], marked, text.count("\n", 0, spans[best][0]))
+        begin = text.rfind("\n", 0, begin) + 1  # with its indentation
+    return Snippet(text[begin:end], (marked[0] - begin, marked[1] - begin), text.count("\n", 0, marked[0]))
 
 
-def _cut(text: str, around: Span, best: Span) -> Span:
-    """At most 3 * WIDTH characters from within `around` that begin no later than `best` does."""
-    begin = max(around[0], min(best[0], best[1] - 3 * WIDTH))
-    begin = max(begin, around[0]) if best[1] - best[0] <= 3 * WIDTH else best[0]
-    end = min(around[1], begin + 3 * WIDTH)
-    space = text.rfind(" ", begin, end)
-    return begin, space if end < around[1] and space > max(begin, best[0]) + WIDTH else end
+def _shortened(text: str, span: Span) -> Span:
+    """The span, or its beginning up to the last word that ends within MOST characters."""
+    begin, end = span
+    if end - begin <= MOST:
+        return span
+    space = text.rfind(" ", begin + MOST // 2, begin + MOST)
+    return begin, space if space > begin else begin + MOST
 
 
 def _weight(word: str, parts: Sequence[set[str]]) -> float:
