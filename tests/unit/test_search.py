@@ -1,4 +1,4 @@
-"""A search gives what brute force gives; words find what vectors miss; filters come first; what is unlikely is no hit."""
+"""A search gives what brute force gives; words find what vectors miss; filters come first; the unlikely is no hit."""
 
 from collections.abc import Iterator
 from pathlib import Path
