@@ -1,8 +1,6 @@
 // scanner.cpp - rows in blocks, one partial result for each thread.   (chapter 6)
 #include "scan/scanner.h"
 
-#include <numeric>
-
 #include "scan/query.h"
 
 namespace gemlet {
@@ -19,6 +17,22 @@ std::vector<Hit> merge(std::vector<Best>& parts, size_t k) {
   Best best(k);
   for (const Best& part : parts) best.offer(part);
   return best.take();
+}
+
+// All rows nearer than `distance`, and the first `ties` of those that are just as far.
+struct Limit {
+  int32_t distance = 0;
+  size_t ties;
+};
+
+Limit farthest(const std::vector<size_t>& counts, size_t k) {
+  Limit limit{0, k};
+  for (const size_t count : counts) {
+    if (count >= limit.ties) break;
+    limit.ties -= count;
+    ++limit.distance;
+  }
+  return limit;
 }
 
 void prefetch(const int8_t* row, size_t dim) {
@@ -43,43 +57,46 @@ std::vector<Hit> Scanner::int8(const Vectors& vectors, const float* query, size_
   return merge(parts, k);
 }
 
-// In the order of rows. Distances are counted by value first, which tells how far the k nearest go.
+// In the order of rows.
 std::vector<Near> Scanner::nearest(const Vectors& vectors, const uint8_t* query, size_t k) const {
-  constexpr uint16_t kNever = UINT16_MAX;
-  const Allowed allowed(vectors.allowed, vectors.rows);
-  const size_t blocks = blocks_of(vectors.rows, kBlock);
-  std::vector<std::vector<uint32_t>> counts(threads(), std::vector<uint32_t>(vectors.dim + 1));
   Buffer<uint16_t> distances(vectors.rows);
-  pool_.parallel_for(blocks, [&](size_t block, size_t slot) {
-    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
-    if (vectors.allowed) std::fill(distances.data() + begin, distances.data() + end, kNever);
-    allowed.each_run(begin, end, [&](size_t from, size_t to) {
-      kernels_.hamming(query, vectors.bits + from * (vectors.dim / 8), to - from, vectors.dim, distances.data() + from);
-      for (size_t row = from; row < to; ++row) ++counts[slot][distances.data()[row]];
-    });
-  });
-
-  // All rows nearer than `limit`, and the first `ties` of those that are just as near.
-  size_t limit = 0, ties = k;
-  for (; limit <= vectors.dim; ++limit) {
-    size_t here = 0;
-    for (const auto& count : counts) here += count[limit];
-    if (here >= ties) break;
-    ties -= here;
-  }
-
-  std::vector<std::vector<Near>> found(blocks);
-  pool_.parallel_for(blocks, [&](size_t block, size_t) {
+  const Limit limit = farthest(count_distances(vectors, query, distances.data()), k);
+  std::vector<std::vector<Near>> parts(blocks_of(vectors.rows, kBlock));
+  pool_.parallel_for(parts.size(), [&](size_t block, size_t) {
     const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
     for (size_t row = begin; row < end; ++row)
-      if (distances.data()[row] <= limit && distances.data()[row] != kNever)
-        found[block].push_back({distances.data()[row], static_cast<int64_t>(row)});
+      if (distances.data()[row] <= limit.distance)
+        parts[block].push_back({distances.data()[row], static_cast<int64_t>(row)});
   });
   std::vector<Near> rows;
-  for (const auto& part : found)
-    for (const Near& near : part)
-      if (near.distance < static_cast<int32_t>(limit) || ties-- > 0) rows.push_back(near);
+  size_t ties = limit.ties;
+  for (const auto& part : parts) {
+    for (const Near& near : part) {
+      if (near.distance == limit.distance && ties == 0) continue;
+      if (near.distance == limit.distance) --ties;
+      rows.push_back(near);
+    }
+  }
   return rows;
+}
+
+// Of every row, UINT16_MAX where it is not allowed; returns how many rows have each distance.
+std::vector<size_t> Scanner::count_distances(const Vectors& vectors, const uint8_t* query, uint16_t* distances) const {
+  const Allowed allowed(vectors.allowed, vectors.rows);
+  const size_t bytes = vectors.dim / 8;
+  std::vector<std::vector<size_t>> parts(threads(), std::vector<size_t>(vectors.dim + 1));
+  pool_.parallel_for(blocks_of(vectors.rows, kBlock), [&](size_t block, size_t slot) {
+    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
+    if (vectors.allowed) std::fill(distances + begin, distances + end, uint16_t{UINT16_MAX});
+    allowed.each_run(begin, end, [&](size_t from, size_t to) {
+      kernels_.hamming(query, vectors.bits + from * bytes, to - from, vectors.dim, distances + from);
+      for (size_t row = from; row < to; ++row) ++parts[slot][distances[row]];
+    });
+  });
+  std::vector<size_t> counts(vectors.dim + 1);
+  for (const auto& part : parts)
+    for (size_t distance = 0; distance < counts.size(); ++distance) counts[distance] += part[distance];
+  return counts;
 }
 
 std::vector<Near> Scanner::binary(const Vectors& vectors, const uint8_t* query, size_t k) const {

@@ -49,6 +49,7 @@ class Scanner {
 
  private:
   std::vector<Near> nearest(const Vectors& vectors, const uint8_t* query, size_t k) const;
+  std::vector<size_t> count_distances(const Vectors& vectors, const uint8_t* query, uint16_t* distances) const;
 
   const Kernels& kernels_;
   mutable ThreadPool pool_;

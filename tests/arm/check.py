@@ -1,9 +1,10 @@
-"""The same bits on every CPU: golden texts through the engine here, and through it on emulated CPUs.
+"""The same bits on every CPU: golden texts and searches through the engine here, and through it on emulated CPUs.
 
     check.py NATIVE ARM [--tiny]
 
-NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that). The checkpoint
-is $GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two layers of tests/tiny_model.py, in seconds.
+NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that); beside each lies
+`scan`, tests/arm/scan.cpp. The checkpoint is $GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two
+layers of tests/tiny_model.py, in seconds.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def main() -> None:
         # f32 is the one type whose bits depend on whether the CPU fuses; all of these CPUs do. The published weights
         # would take 1.2 GB for it and prove no more than the two layers do.
         types = get_args(WeightType) if options.tiny else [t for t in get_args(WeightType) if t.startswith("q")]
-        passed = True
+        passed = search_everywhere(programs)
         for dtype in types:
             path = Path(scratch) / f"{dtype}.gguf"
             write_gguf(folder, path, dtype=dtype)
@@ -72,6 +73,18 @@ def main() -> None:
                 passed &= same(cpu, programs[cpu.emulator], path, here[1:])
             path.unlink()
     sys.exit(not passed)
+
+
+def search_everywhere(programs: dict[str, Path]) -> bool:
+    """Whether each emulated CPU finds in seeded vectors what this one finds."""
+    here = output([programs["qemu-x86_64"].with_name("scan")])
+    print(f"scan  {here[0]} on this CPU: {len(here) - 1} searches", flush=True)
+    passed = True
+    for cpu in CPUS:
+        begin = time.perf_counter()
+        found = output([*cpu.command, programs[cpu.emulator].resolve().with_name("scan")])
+        passed &= says_the_same("scan", cpu, found, here[1:], time.perf_counter() - begin)
+    return passed
 
 
 def checkpoint() -> Path:
@@ -87,22 +100,32 @@ def texts() -> list[str]:
 
 def vectors(command: list[str | Path], path: Path) -> list[str]:
     """The instruction set, and the bits of each text's vector."""
-    run = subprocess.run([*command, path, "2"], input="\n".join(texts()).encode(), capture_output=True)
+    return output([*command, path, "2"], "\n".join(texts()))
+
+
+def output(command: list[str | Path], given: str = "") -> list[str]:
+    """A program's lines."""
+    run = subprocess.run(command, input=given.encode(), capture_output=True)
     if run.returncode:
-        sys.exit(f"{' '.join(map(str, command))} {path} ended with {run.returncode}: {run.stderr.decode()}")
+        sys.exit(f"{' '.join(map(str, command))} ended with {run.returncode}: {run.stderr.decode()}")
     return run.stdout.decode().split("\n")[:-1]
 
 
 def same(cpu: Cpu, program: Path, path: Path, expected: list[str]) -> bool:
-    """Whether the emulated CPU gives the same bits on the instruction set that it should; says so in one line."""
+    """Whether the emulated CPU gives the same bits."""
     begin = time.perf_counter()
-    isa, *got = vectors([*cpu.command, program.resolve()], path)
-    seconds = time.perf_counter() - begin
+    found = vectors([*cpu.command, program.resolve()], path)
+    return says_the_same(path.stem, cpu, found, expected, time.perf_counter() - begin)
+
+
+def says_the_same(what: str, cpu: Cpu, found: list[str], expected: list[str], seconds: float) -> bool:
+    """Whether a program gave these lines on the instruction set that it should; says so in one line."""
+    isa, *got = found
     other = [i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b]
     faults = [f"the engine chose {isa} instead of {cpu.isa}"] if isa != cpu.isa else []
-    faults += [f"other bits in {len(other)} of {len(expected)} vectors, first in text {other[0]}"] if other else []
-    what = "; ".join(faults) or "the same bits"
-    print(f"{path.stem}  {cpu.isa} on {cpu.emulator} -cpu {cpu.name}: {what}   ({seconds:.0f} s)", flush=True)
+    faults += [f"other bits in {len(other)} of {len(expected)} results, first in number {other[0]}"] if other else []
+    result = "; ".join(faults) or "the same bits"
+    print(f"{what}  {cpu.isa} on {cpu.emulator} -cpu {cpu.name}: {result}   ({seconds:.0f} s)", flush=True)
     return not faults
 
 

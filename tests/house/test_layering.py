@@ -16,7 +16,12 @@ PYTHON_CHAPTERS = [
     "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]
-BLIND = {("text", "weights"), ("text", "kernels"), ("weights", "kernels"), *(("scan", other) for other in ("weights", "text", "model"))}  # earlier, and still none of its business
+BLIND = {
+    ("text", "weights"),
+    ("text", "kernels"),
+    ("weights", "kernels"),
+    *(("scan", other) for other in ("weights", "text", "model")),
+}  # earlier, and still none of its business
 
 
 def chapter(path: Path) -> str:

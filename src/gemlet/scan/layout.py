@@ -1,6 +1,6 @@
 """How INDEX.scan is laid out, and what tells a whole one from a damaged one.   (chapter 15: n, dim ↔ header, parts)
 
-    header   4,096 bytes: magic, version, dim, generation, n, the checksum of each part, its own checksum
+    header   4,096 bytes: magic, version, dim, generation, n, whether there are bits, the parts' checksums and its own
     codes    [n, dim] int8
     scales   [n] float32      a number of a vector is its code * scale
     ids      [n] int64        of the passages
@@ -37,7 +37,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """The parts, in their order."""
 
-_HEADER = struct.Struct("<8sIIqQ4Q")
+_HEADER = struct.Struct("<8sIIqQQ4Q")
 _SEAL = struct.Struct("<Q")
 _MAGIC, _VERSION = b"gemlscan", 1
 _ALIGNMENT = 64
@@ -46,15 +46,16 @@ _WIDTH_UNIT, _MOST_NUMBERS = 32, 4096  # of a vector: what the engine takes
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of n vectors of dim numbers lie."""
+    """Where the parts of n vectors of dim numbers lie. binary: whether there are bits."""
 
     n: int
     dim: int
+    binary: bool
 
     def shape(self, part: str) -> tuple[int, ...]:
         """Of the part's array."""
-        binary = self.n if self.n >= BINARY_FROM else 0
-        return {"codes": (self.n, self.dim), "bits": (binary, self.dim // 8)}.get(part, (self.n,))
+        bits = (self.n if self.binary else 0, self.dim // 8)
+        return {"codes": (self.n, self.dim), "bits": bits}.get(part, (self.n,))
 
     def offset(self, part: str | None) -> int:
         """Where the part begins; None: where the file ends."""
@@ -83,7 +84,7 @@ class Header:
     def pack(self) -> bytes:
         """As bytes, the last of which are the header's own checksum."""
         layout = self.layout
-        head = _HEADER.pack(_MAGIC, _VERSION, layout.dim, self.generation, layout.n, *self.checksums)
+        head = _HEADER.pack(_MAGIC, _VERSION, layout.dim, self.generation, layout.n, layout.binary, *self.checksums)
         return head + _SEAL.pack(checksum(np.frombuffer(head, np.uint8)))
 
     def is_true(self, part: str, array: npt.NDArray[Any]) -> bool:
@@ -95,10 +96,10 @@ def read_header(page: bytes) -> Header | None:
     """Unpack a file's first bytes; None when they are damaged, or by another version."""
     if len(page) < HEADER_BYTES:
         return None
-    magic, version, dim, generation, n, *checksums = _HEADER.unpack_from(page)
+    magic, version, dim, generation, n, binary, *checksums = _HEADER.unpack_from(page)
     if (magic, version) != (_MAGIC, _VERSION) or not is_searchable(dim, n):
         return None
-    header = Header(generation, Layout(n, dim), tuple(checksums))
+    header = Header(generation, Layout(n, dim, binary == 1), tuple(checksums))
     return header if page.startswith(header.pack()) else None
 
 

@@ -22,6 +22,9 @@ from gemlet.vectors import FloatArray, quantize
 CANDIDATES = 4_000
 """How many rows are compared by their codes after their bits, at the least."""
 
+SHARE = 100
+"""And one row in so many."""
+
 MOST_THREADS = 8
 """More of them do not make memory any faster."""
 
@@ -90,7 +93,9 @@ class ScanFile:
             return None
         found = ScanFile(path, content, header)
         return (
-            found if all(found._is_true(part) for part in DTYPES if part != "codes" or not len(found._bits)) else None
+            found
+            if all(found._is_true(part) for part in DTYPES if part != "codes" or not header.layout.binary)
+            else None
         )
 
     def verify(self) -> bool:
@@ -126,7 +131,7 @@ class ScanFile:
         if self._map.size() < self._header.layout.offset(None):  # reading what is not there would end the process
             raise StoreError(f"{self.path} has become shorter while it was in use: search again, and it is made anew")
         scanner = _scanner(_threads() if threads is None else threads)
-        if exact or not len(self._bits):
+        if exact or not self._header.layout.binary:
             rows, scores = scanner.int8(self._codes, self._scales, vector, k, mask)
         else:
             bits, many = np.packbits(vector > 0), self.candidates(k)
@@ -135,7 +140,7 @@ class ScanFile:
 
     def candidates(self, k: int) -> int:
         """How many rows a search for k compares by their codes after it has compared all by their bits."""
-        return max(CANDIDATES, len(self) // 100, 20 * k)
+        return max(CANDIDATES, len(self) // SHARE, 20 * k)
 
     def _is_true(self, part: str) -> bool:
         return self._header.is_true(part, self._header.layout.array(self._map, part))

@@ -12,7 +12,18 @@ from typing import IO
 import numpy as np
 
 from gemlet.errors import InputError
-from gemlet.scan.layout import DTYPES, HEADER_BYTES, Codes, Header, Ids, Layout, Scales, check_dim, checksum
+from gemlet.scan.layout import (
+    BINARY_FROM,
+    DTYPES,
+    HEADER_BYTES,
+    Codes,
+    Header,
+    Ids,
+    Layout,
+    Scales,
+    check_dim,
+    checksum,
+)
 
 Chunks = Iterable[tuple[Ids, Scales, Codes]]
 
@@ -27,12 +38,12 @@ def write_scan(path: Path, generation: int, dim: int, chunks: Chunks) -> None:
     with _replacing(path) as file:
         file.write(bytes(HEADER_BYTES))
         ids, scales = _write_codes(file, dim, chunks)
-        layout = Layout(len(ids), dim)
+        layout = Layout(len(ids), dim, binary=len(ids) >= BINARY_FROM)
         for part, array in (("scales", scales), ("ids", ids)):
             _pad_to(file, layout.offset(part))
             file.write(array.data)
         _pad_to(file, layout.offset("bits"))
-        if layout.shape("bits")[0]:
+        if layout.binary:
             _write_bits(file, layout)
         _pad_to(file, layout.offset(None))
         content = _mapped(file)
