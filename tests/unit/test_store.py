@@ -221,7 +221,9 @@ def test_a_walk_tells_what_is_new_changed_and_gone(writer: StoreWriter) -> None:
         writer.note_problem(stamp("/d/broken"), "is broken")
     writer.begin_walk()
     met = [stamp("/d/same"), stamp("/d/touched", 2000), stamp("/d/new"), stamp("/d/broken"), young]
-    assert [s.path for s in writer.see(met)] == [b"/d/touched", b"/d/new", b"/d/young"]
+    count, changed = writer.see(met)
+    assert (count, [s.path for s in changed]) == (5, [b"/d/touched", b"/d/new", b"/d/young"])
+    assert writer.see(met) == (0, [])
     assert writer.unseen(b"/d", [b"/d/closed"]) == [b"/d/gone"]
     assert writer.unseen(b"/d") == [b"/d/closed/kept", b"/d/gone"]
     writer.begin_walk()

@@ -16,6 +16,7 @@ COMMANDS = {
     "embed": "Turn texts into vectors.",
     "similarity": "Compare texts by meaning.",
     "tokenize": "Show texts as the model sees them.",
+    "index": "Index folders, for `gemlet search`.",
     "quantize": "Write a checkpoint as one .gguf file.",
     "search": "Find passages of your files by meaning and by words.",
     "ask": "Answer a question from your files, with sources.",

@@ -46,8 +46,8 @@ def check(path: Path, stored: str, asked: Fingerprint) -> None:
 def model_digest(checkpoint: Checkpoint, remembered: str | None) -> tuple[str, str]:
     """(SHA-256 of the weights that the checkpoint was made from, what to remember it by).
 
-    A file that gemlet quantised names them; of a folder that gemlet fetched they are known; any other file is read, once
-    for as long as its size and time stay what they were: `remembered` is what the last call gave.
+    A file that gemlet quantised names them; of a folder that gemlet fetched they are known; any other file is read,
+    once for as long as its size and time stay what they were: `remembered` is what the last call gave.
     """
     path = Path(checkpoint.weights[0][0])
     if checkpoint.gguf is not None and (source := checkpoint.gguf.metadata.get("gemlet.source_sha256")):

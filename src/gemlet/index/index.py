@@ -19,6 +19,7 @@ from gemlet.folders import shown
 from gemlet.index.fingerprint import check, fingerprint, model_digest
 from gemlet.index.report import Listener, Report, Silence
 from gemlet.index.update import Update, drop_orphans
+from gemlet.index.watching import changes
 from gemlet.pretrained import exclusive
 from gemlet.store import Root, Store, StoreWriter
 from gemlet.vectors import check_dim
@@ -84,7 +85,7 @@ class Index:
 
     @property
     def embedder(self) -> Embedder:
-        """The model that the index was made with, loaded once. Raises StoreMismatch when another was named, ModelError."""
+        """The model that the index was made with, loaded once. Raises StoreMismatch for another, ModelError."""
         with self._lock:
             return self._embedder_for(self.store)
 
@@ -120,7 +121,49 @@ class Index:
         with self._writer(listener) as store:
             self._check_dim(store)
             roots = _roots(store, names, hidden, follow)
+            if not roots:
+                raise InputError("nothing was indexed before: name a file or folder, `gemlet index PATH`")
             report = Update(store, lambda: self._embedder_for(store), self._limits, listener).run(roots)
+        report.seconds = time.monotonic() - begin
+        return report
+
+    def watch(
+        self,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        hidden: bool | None = None,
+        follow: bool | None = None,
+        listener: Listener | None = None,
+    ) -> Iterator[Report]:
+        """update() at once, and again whenever something in these files and folders changes; yields each Report.
+
+        Ends only by an exception: update()'s own, or KeyboardInterrupt. Raises MissingExtra without the extra `watch`.
+        """
+        names = _absolute(paths)
+        roots = [Root(os.fsencode(name), hidden=bool(hidden)) for name in names] or self.store.root_settings()
+        for _ in changes(roots, self.path):
+            yield self.update(names, hidden=hidden, follow=follow, listener=listener)
+
+    def rebuild(self, *, listener: Listener | None = None) -> Report:
+        """Make the index anew from the roots that it has, with the model, quantization and dimension that were named.
+
+        It is made beside the old one, which answers searches until the new one takes its place in one transaction; when
+        it is interrupted, the next rebuild() goes on. Raises StoreNotFound, and what update() raises.
+        """
+        listener = listener or Silence()
+        beside = self.path.with_name(self.path.name + ".new")
+        begin, old = time.monotonic(), self.store
+        name = self._model if self._model is not None else old.meta("model")
+        new = Index(beside, model=name, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
+        with self._writer(listener) as store, new._writer(listener) as fresh:
+            new._check_dim(fresh)
+            embedder = new._embedder_for(fresh)
+            report = Update(fresh, lambda: embedder, self._limits, listener).run(old.root_settings())
+            fresh.copy_to(store)
+            store.write_scan()
+        for ending in ("", "-wal", "-shm", ".lock", ".scan"):
+            beside.with_name(beside.name + ending).unlink(missing_ok=True)
+        self._embedder, self._checked = embedder, True
         report.seconds = time.monotonic() - begin
         return report
 
@@ -222,8 +265,10 @@ def _roots(store: StoreWriter, names: list[str], hidden: bool | None, follow: bo
     """What to walk, and how: as it is asked for, else as before."""
     known = {root.path: root for root in store.root_settings()}
     wanted = [os.fsencode(name) for name in dict.fromkeys(names)] or list(known)
-    changes = {key: value for key, value in (("hidden", hidden), ("follow", follow)) if value is not None}
-    return [replace(known.get(path, Root(path)), **changes) for path in wanted]
+    roots = [known.get(path, Root(path)) for path in wanted]
+    if hidden is not None:
+        roots = [replace(root, hidden=hidden) for root in roots]
+    return roots if follow is None else [replace(root, follow=follow) for root in roots]
 
 
 def _lasting(name: str) -> str:

@@ -16,7 +16,7 @@ from gemlet.folders import Stamp
 from gemlet.index.reading import BINARY, Ahead, Pending, Reader
 from gemlet.index.report import Meter, Report
 from gemlet.scan import quantise
-from gemlet.store import Entry, StoreWriter
+from gemlet.store import StoreWriter
 
 _POOL = 1 << 16  # characters whose passages are sorted by length and embedded together
 _SLICE = 1 << 13  # characters that one call embeds: a second or so on two cores, after which Ctrl-C is heard
@@ -83,7 +83,7 @@ class Pipeline:
         elif not pending.waiting:
             self._complete.append(pending)
         else:
-            self._rows.extend((pending, row) for row in range(len(pending.passages)) if not pending.scales[row])
+            self._rows.extend((pending, row) for row in pending.missing)
         return True
 
     def _embed(self, rows: list[Row]) -> None:
@@ -101,8 +101,7 @@ class Pipeline:
         tokens = usage.tokens - usage.cut
         for number, (pending, row) in enumerate(rows):
             pending.codes[row], pending.scales[row] = codes[number], scales[number]
-            share = pending.stamp.size / (len(pending.passages) - pending.reused)
-            self._meter.add(share, int(tokens[number]))
+            self._meter.add(pending.stamp.size / len(pending.missing), int(tokens[number]))
             pending.waiting -= 1
             if not pending.waiting:
                 self._complete.append(pending)
@@ -133,12 +132,9 @@ class Pipeline:
             return
         document = pending.document or self._store.document_id(pending.hash)
         if document is None:
-            entry = Entry(
-                pending.hash, pending.kind, pending.language, pending.title, pending.passages, pending.scales, pending.codes
-            )  # fmt: skip
-            document = self._store.add_document(entry)
+            document = self._store.add_document(pending.entry())
             self.report.passages += len(pending.passages)
-            self.report.reused += pending.reused
+            self.report.reused += len(pending.passages) - len(pending.missing)
         else:
             self.found_again[document] += self._store.document_of(pending.stamp.path) is None
         for stamp in (pending.stamp, *self._reader.landed(pending)):

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gemlet.documents import Document, Limits, kind_of, read_document
+from gemlet.documents import Document, Limits, read_document
+from gemlet.documents.kinds import format_of
 from gemlet.errors import GemletError, MissingExtra, UnreadableDocument
 from gemlet.folders import Stamp, stamp_of
 from gemlet.passages import Count, Passage, split
-from gemlet.store import StoreWriter
+from gemlet.store import Entry, StoreWriter
 from gemlet.texts import as_texts
 
 BINARY = ""
@@ -50,9 +51,14 @@ class Pending:
     passages: list[Passage] = field(default_factory=list)
     scales: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     codes: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
-    waiting: int = 0  # passages without a vector
-    reused: int = 0
+    missing: list[int] = field(default_factory=list)  # places of the passages that have no vector yet
+    waiting: int = 0  # how many of them still wait
     twins: list[Stamp] = field(default_factory=list)  # files with the same hash that were met meanwhile
+
+    def entry(self) -> Entry:
+        """As the store takes it."""
+        what = (self.hash, self.kind, self.language, self.title)
+        return Entry(*what, self.passages, self.scales, self.codes)
 
     @property
     def characters(self) -> int:
@@ -75,7 +81,8 @@ class Reader:
     def read(self, stamp: Stamp) -> Pending | None:
         """Hash, parse and split a file. None when it is the twin of one that is on its way in."""
         path = Path(os.fsdecode(stamp.path))
-        kind = kind_of(path) or ""
+        found = format_of(path)
+        kind = found.kind if found else ""
         if reason := self._missing.get(kind):
             return _unread(stamp, reason, forget=True, again=True)
         try:
@@ -102,7 +109,7 @@ class Reader:
             return _unread(stamp, reason, forget=True)
         if not kind and _is_binary(path):
             return _unread(stamp, BINARY, forget=True)
-        digest = _digest(path, kind)
+        digest = _digest(path)
         document = self._store.document_id(digest)
         if document is not None:
             return Pending(stamp, digest, document)
@@ -131,8 +138,9 @@ class Reader:
         for row, known in enumerate(self._store.known_vectors(passages)):
             if known is not None:
                 pending.scales[row], pending.codes[row] = known[0], np.frombuffer(known[1], np.int8)
-                pending.reused += 1
-        pending.waiting = len(passages) - pending.reused
+            else:
+                pending.missing.append(row)
+        pending.waiting = len(pending.missing)
         return pending
 
     def _flies(self, pending: Pending | None) -> Pending | None:
@@ -205,16 +213,15 @@ def _unread(stamp: Stamp, reason: str, *, forget: bool, again: bool = False) -> 
 
 
 def _is_binary(path: Path) -> bool:
-    """Whether a file whose name tells nothing is no text, by its first bytes; UTF-16 has NULs too, and says so."""
+    """Whether a file whose name tells nothing is no document, by its first bytes; UTF-16 has NULs too, and says so."""
     with path.open("rb") as file:
         head = file.read(8192)
-    return b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff", b"%PDF-"))
 
 
-def _digest(path: Path, kind: str) -> bytes:
-    """Of the bytes, and of all else that a reader goes by: the kind and the ending of the name."""
-    ending = path.suffix.lower() or (path.name if kind else "")
-    digest = blake2b(f"{kind}\0{ending}\0".encode("utf-8", "surrogateescape"), digest_size=20)
+def _digest(path: Path) -> bytes:
+    """Of the bytes, and of all else that a reader goes by: what the name says."""
+    digest = blake2b("\0".join(map(str, format_of(path) or ())).encode() + b"\0", digest_size=20)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)

@@ -35,21 +35,24 @@ class Update:
     def run(self, roots: list[Root]) -> Report:
         """Bring the store up to date with the roots."""
         self._store.begin_walk()
-        changed, walked, met = [], [], 0
+        changed: list[Stamp] = []
+        walked, met = [], 0
         for root in roots:
             found = self._walk(root)
             if found is None:
                 continue
             walked.append(root)
             for stamps in found:
-                met += len(stamps)
-                changed += self._store.see(stamps)
+                new, suspects = self._store.see(stamps)
+                met += new
+                changed += suspects
         self._remember(walked)
         self._report.unchanged = met - len(changed)
         if changed:
             self._read(changed)
         self._forget(walked)
         drop_orphans(self._store)
+        self._store.write_scan()
         self._report.problems = sorted(self._problems(roots))
         return self._report
 
@@ -86,7 +89,7 @@ class Update:
             for root in roots:
                 if os.path.exists(root.path):
                     if not self._lost(root):
-                        root = replace(root, device=os.stat(root.path).st_dev)
+                        root = replace(root, device=_device(root.path))
                     self._store.add_root(root)
                 else:
                     self._store.drop_root(root.path)
@@ -94,7 +97,7 @@ class Update:
     def _read(self, changed: list[Stamp]) -> None:
         embedder = self._embedder()
         dim = int(self._store.meta("dim") or 0)
-        reader = Reader(self._store, embedder.count_tokens, dim, self._limits)
+        reader = Reader(self._store, lambda texts: embedder.count_tokens(texts).tolist(), dim, self._limits)
         meter = Meter(self._listener, len(changed), sum(stamp.size for stamp in changed))
         pipeline = Pipeline(self._store, embedder, dim, reader, meter)
         pipeline.report = self._report
@@ -130,7 +133,7 @@ class Update:
         """Whether a root is empty where a disk used to be: its files are not gone, they are elsewhere."""
         if self._store.met_below(root.path) or not root.device or not os.path.isdir(root.path):
             return False
-        if os.stat(root.path).st_dev == root.device or not self._store.below(root.path):
+        if _device(root.path) == root.device or not self._store.below(root.path):
             return False
         entry = (os.fsdecode(root.path), "is empty, and on another disk than before: its files stay in the index")
         if entry not in self._unlisted:
@@ -152,6 +155,10 @@ def drop_orphans(store: StoreWriter) -> None:
         with store.transaction():
             for document in orphans[begin : begin + _DROPPED]:
                 store.drop_document(document)
+
+
+def _device(path: bytes) -> int:
+    return os.stat(path).st_dev
 
 
 def _inside(path: bytes, folder: bytes) -> bool:

@@ -59,6 +59,17 @@ class StoreWriter(Store):
         """Forget a root, and those that lie in it."""
         self._do(f"DELETE FROM roots WHERE {_BELOW}", *_below(path))
 
+    def copy_to(self, other: "StoreWriter") -> None:
+        """Make another index what this one is, in one transaction: its readers see the one or the other."""
+        with self._lock, other._lock, guarded(other.path):
+            self._connection.backup(other._connection)
+
+    def write_scan(self) -> None:
+        """Write the cache that searches scan, unless it is current; a disk without room for it is no error."""
+        from gemlet.store.scanning import write_scan
+
+        write_scan(self.path, self.generation, self._all_vectors)
+
     # Files that were found
 
     def begin_walk(self) -> None:
@@ -66,16 +77,18 @@ class StoreWriter(Store):
         self._do("CREATE TEMP TABLE IF NOT EXISTS seen(path BLOB PRIMARY KEY) WITHOUT ROWID")
         self._do("DELETE FROM temp.seen")
 
-    def see(self, stamps: Sequence[Stamp]) -> list[Stamp]:
-        """Note that these files are there. Returns those that are new, or may have changed since they were read."""
-        changed = []
+    def see(self, stamps: Sequence[Stamp]) -> tuple[int, list[Stamp]]:
+        """Note that these files are there: (how many the walk had not met before, those new or perhaps changed)."""
+        met, changed = 0, []
         with self._lock, guarded(self.path):
-            self._connection.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", [(s.path,) for s in stamps])
             for stamp in stamps:
+                if not self._connection.execute("INSERT OR IGNORE INTO temp.seen VALUES (?)", (stamp.path,)).rowcount:
+                    continue
+                met += 1
                 row = self._connection.execute(_KNOWN, (stamp.path, stamp.path)).fetchone()
                 if row != (stamp.size, stamp.mtime_ns, stamp.inode, 1):
                     changed.append(stamp)
-        return changed
+        return met, changed
 
     def document_of(self, path: bytes) -> int | None:
         """The document that the file had when it was last read; None when it is not in the index."""
