@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from gemlet.documents.document import Block, BlockKind, Document, Kind, Limits, Unreadable
+from gemlet.documents.document import Block, BlockKind, Document, Kind, Limits, Unreadable, megabytes
 from gemlet.documents.kinds import Format, Reader, format_of, sniff
 from gemlet.errors import UnreadableDocument
 
@@ -46,6 +46,8 @@ def _read(path: Path, limits: Limits) -> Document:
     is_text = known is None or known.reader not in ("extract", "notebook")
     _check_size(path.stat(), min(limits.text_bytes, limits.file_bytes) if is_text else limits.file_bytes)
     if known is not None and known.reader == "extract":
+        if not path.stat().st_size:
+            raise Unreadable("is empty")
         return _extracted(path, known, limits)
     data = path.read_bytes()
     found = known or sniff(data)
@@ -58,7 +60,7 @@ def _check_size(status: os.stat_result, limit: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable("is not a regular file")
     if status.st_size > limit:
-        raise Unreadable(f"has {status.st_size / 1e6:.1f} MB, more than the limit of {limit / 1e6:.1f} MB")
+        raise Unreadable(f"has {megabytes(status.st_size)}, more than the limit of {megabytes(limit)}")
 
 
 def _text_document(data: bytes, found: Format) -> Document:

@@ -59,3 +59,8 @@ class Limits:
 
 class Unreadable(Exception):
     """Why a reader gave up; read_document() adds the path and raises UnreadableDocument."""
+
+
+def megabytes(size: int) -> str:
+    """The size as a message says it."""
+    return f"{size / (1 << 20):.0f} MB" if size >= 10 << 20 else f"{size / (1 << 10):,.1f} kB"

@@ -11,6 +11,9 @@ from gemlet.documents.worker import PAGE_MARK
 
 _END_OF_SENTENCE = re.compile(r"""[.!?:;。！？؟।…]["'”’)\]]*$""")
 _BULLET = re.compile(r"(?:[•·▪◦‣–*-]|\(?\d{1,3}[.)])\s")
+_LEADERS = re.compile(r"(?: ?[.·]){6,} ?")
+"""The dots of a table of contents."""
+_NUMBERED = re.compile(r"\d+[.)]\s+\S")
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
 
 
@@ -65,6 +68,7 @@ def page_blocks(pages: Sequence[str], headings: Sequence[Sequence[Any]]) -> list
 def _clean(text: str) -> str:
     """PDFium has a control character where it takes a hyphen out of a word and joins two lines."""
     text = text.replace("\r\n", "\n").replace("\x02", "").replace("\r", "").replace("\0", "")
+    text = _LEADERS.sub(" … ", text)
     return "\n".join(map(str.rstrip, text.split("\n"))).strip("\n")
 
 
@@ -102,11 +106,9 @@ def _page(lines: Sequence[tuple[int, str]], page: int, headings: dict[str, int])
 
 
 def _may_be_heading(text: str, before: Sequence[str], widest: int) -> bool:
-    if (
-        len(text) > 120
-        or not (text[0].isupper() or text[0].isdecimal() or not text[0].isascii())
-        or _BULLET.match(text)
-    ):
-        return bool(re.match(r"\d+[.)]\s+\S", text)) and len(text) <= 120
-    goes_on = before and not _END_OF_SENTENCE.search(before[-1]) and len(before[-1]) > 0.6 * widest
-    return not goes_on
+    """Whether a line that is set like a heading reads like one, and does not go on with the sentence before it."""
+    if not 1 < len(text) <= 120:
+        return False
+    if not _NUMBERED.match(text) and (text[0].islower() or not text[0].isalnum() or _BULLET.match(text)):
+        return False
+    return not before or len(before[-1]) <= 0.6 * widest or bool(_END_OF_SENTENCE.search(before[-1]))

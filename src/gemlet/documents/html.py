@@ -37,6 +37,7 @@ class _Page:
     parts: list[str] = field(default_factory=list)
     begin: int = -1  # where the block's first character stands
     tag: str = "p"  # the innermost of title, h1 to h6, pre, tr that is open
+    unclosed: set[str] = field(default_factory=set)  # elements to skip that have no end from here on
     counted: int = 0  # newlines are counted up to here
     line: int = 1
 
@@ -68,8 +69,9 @@ class _Page:
 
     def skipped(self, name: str, place: int) -> int:
         """Where the element ends; one that never ends is taken for text, but a script is nothing else."""
-        end = re.compile(f"</{name}", re.I).search(self.text, place)
+        end = None if name in self.unclosed else re.compile(f"</{name}", re.I).search(self.text, place)
         if end is None:
+            self.unclosed.add(name)
             return len(self.text) if name in ("script", "style") else place
         return _behind(self.text, ">", end.end())
 
@@ -101,11 +103,10 @@ class _Page:
     def end(self) -> None:
         """Close the block that is open."""
         text = "".join(self.parts)
-        text = (
-            text.strip("\n").rstrip()
-            if self.tag == "pre"
-            else "\n".join(map(str.strip, text.split("\n"))).strip(" |\n")
-        )
+        if self.tag == "pre":
+            text = text.strip("\n").rstrip()
+        else:
+            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip(" |\n")
         if text.strip() and self.begin >= 0:
             self.line += self.text.count("\n", self.counted, self.begin)
             self.counted = self.begin

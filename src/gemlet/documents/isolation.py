@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from gemlet.documents.document import Limits, Unreadable
+from gemlet.documents.document import Limits, Unreadable, megabytes
 from gemlet.errors import MissingExtra
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -45,7 +45,7 @@ class _Worker:
         if late.is_set():
             raise Unreadable(f"takes longer than {limits.seconds:g} s to read")
         raise Unreadable(
-            f"takes more than {limits.memory_bytes / 1e6:.0f} MB of memory to read, or makes the reader crash"
+            f"takes more than {megabytes(limits.memory_bytes)} of memory to read, or makes the reader crash"
         )
 
     def _alive(self) -> "subprocess.Popen[bytes]":
@@ -102,7 +102,7 @@ def _exchange(process: "subprocess.Popen[bytes]", request: str, most: int) -> di
         if length is None:
             return None
         if length > 6 * most:  # JSON takes up to 6 bytes for one
-            raise Unreadable(f"holds more than {most / 1e6:.0f} MB of text")
+            raise Unreadable(f"holds more than {megabytes(most)} of text")
         body = process.stdout.read(length)
     except OSError:
         return None
@@ -125,7 +125,7 @@ def extract(path: Path, mime: str, limits: Limits) -> dict[str, Any]:
     if error == "extra":
         raise MissingExtra("docs", f"reading {path.suffix or 'such'} files")
     if error == "memory":
-        raise Unreadable(f"takes more than {limits.memory_bytes / 1e6:.0f} MB of memory to read")
+        raise Unreadable(f"takes more than {megabytes(limits.memory_bytes)} of memory to read")
     if error is not None:
         raise Unreadable(error)
     return reply

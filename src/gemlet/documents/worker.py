@@ -76,7 +76,7 @@ def _look_inside(data: bytes, mime: str) -> None:
             raise _Refused("is encrypted: save it without a password")
         size = sum(entry.file_size for entry in entries)
         if size > _UNPACKED_BYTES:
-            raise _Refused(f"unpacks to {size / 1e9:.1f} GB: a zip bomb?")
+            raise _Refused(f"unpacks to {size / (1 << 30):.1f} GB: a zip bomb?")
 
 
 def _extract(kreuzberg: Any, data: bytes, mime: str) -> dict[str, Any]:
@@ -128,7 +128,10 @@ def _reason(error: Exception) -> str:
     text = getattr(error, "message", None) or str(error)
     if "password" in text.lower() or "encrypt" in text.lower():
         return "is encrypted: save it without a password"
-    text = text.split("\nContext:")[0].split(": ")[-1] if text.count(": ") > 3 else text
+    if "limit exceeded" in text.lower():
+        return f"unpacks to more than it may: a zip bomb? ({' '.join(text.split('exceeded: ')[-1].split())[:150]})"
+    if "FormatError" in text or "EOCD" in text:
+        return "is broken: damaged, cut off, or another format than its name says"
     return f"is broken: {' '.join(text.split())[:200]}"
 
 
