@@ -1,4 +1,4 @@
-"""An answer comes from the files and names them; when they say nothing no model is asked; end to end with real models."""
+"""An answer comes from the files and names them; with nothing in them no model is asked; real models, too."""
 
 import importlib.util
 import time
