@@ -3,21 +3,25 @@
 import contextlib
 import json
 import os
+import random
 import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CommandLine
-from test_killed import state_of
+from indexing import CommandLine, State, state_of
 
-from gemlet.errors import StoreCorrupt, StoreError
+from gemlet.errors import StoreError, StoreNotFound
 from gemlet.store import Store
 
 NOBODY = 65534
+PAGE = 4096  # of SQLite's file
 
 
 def one_line(err: str) -> str:
@@ -28,12 +32,9 @@ def one_line(err: str) -> str:
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_keeps_what_was_complete(
-    gemlet: CommandLine, corpus: Path, tmp_path: Path
+    gemlet: CommandLine, corpus: Path, tmp_path: Path, expected: State
 ) -> None:
     """A limit on the size of a file stands for the disk: what the system answers is the same kind of error."""
-    whole = tmp_path / "whole.db"
-    assert gemlet.run(corpus, "--index", whole)[0] == 0
-    expected = state_of(whole)
     path = tmp_path / "index.db"
     counts = []
     for limit in (60_000, 150_000, 250_000, 400_000):
@@ -49,11 +50,12 @@ def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_keeps_what_was_comp
         line = one_line(err)
         assert str(path) in line
         assert "the same command goes on from there" in line or "cannot make" in line
-        if path.exists() and path.stat().st_size:
+        with contextlib.suppress(StoreNotFound):  # the smallest disk has no room for the tables
             found = state_of(path)
             assert all(expected[name] == passages for name, passages in found.items())
             counts.append(len(found))
     assert len(counts) >= 2
+    assert 0 < counts[-1] < 60
     assert counts == sorted(counts)
     assert gemlet.run(corpus, "--index", path)[0] == 0
     assert state_of(path) == expected
@@ -80,7 +82,7 @@ def test_a_small_disk(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def state_of_copy(path: Path, folder: Path) -> dict[str, list[tuple[str, bytes]]]:
+def state_of_copy(path: Path, folder: Path) -> State:
     """Read a copy: on a full disk there is no room even to open the index."""
     for ending in ("", "-wal"):
         with contextlib.suppress(FileNotFoundError):
@@ -88,16 +90,29 @@ def state_of_copy(path: Path, folder: Path) -> dict[str, list[tuple[str, bytes]]
     return state_of(folder / "copy.db")
 
 
-def as_nobody(code: str, path: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python as a user who may not write: root may everywhere."""
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    return subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, **user)
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that other users may enter: pytest's own are closed to them."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o755)
+    yield made
+    made.chmod(0o755)
+    shutil.rmtree(made)
+
+
+def as_nobody(code: str, path: Path) -> str:
+    """What Python code prints as a user who may not write: root may everywhere."""
+    before = "import os, sys, gemlet.scan, gemlet.store.scanning, tempfile; from gemlet.errors import GemletError\n"
+    become = f"os.setuid({NOBODY})\n" if os.geteuid() == 0 else ""
+    done = subprocess.run(
+        [sys.executable, "-c", before + become + code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 READ = """
-import sys
 from gemlet.store import Store
-from gemlet.errors import GemletError
 try:
     with Store(sys.argv[1]) as store:
         ids = [i for i, _ in store.keyword("apple", 99)]
@@ -106,108 +121,89 @@ except GemletError as error:
     print(error)
 """
 
+WRITE = """
+from gemlet.store import StoreWriter
+try:
+    StoreWriter(sys.argv[1]).set_meta("a", 1)
+except GemletError as error:
+    print(error)
+"""
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
 @pytest.mark.parametrize("folder_mode", [0o755, 0o555])
 def test_an_index_that_cannot_be_written_can_be_searched(
-    gemlet: CommandLine, corpus: Path, tmp_path: Path, folder_mode: int
+    gemlet: CommandLine, corpus: Path, folder: Path, folder_mode: int
 ) -> None:
-    folder = readable(tmp_path)
     path = folder / "index.db"
     assert gemlet.run(corpus, "--index", path)[0] == 0
     (folder / "index.db.scan").unlink()
-    expected = as_root_reads(path)
+    with Store(path) as store:
+        expected = [str(len(store.keyword("apple", 99))), str(len(store.scan()))]
     (folder / "index.db.scan").unlink()
     path.chmod(0o444)
     folder.chmod(folder_mode)
-    done = as_nobody(READ, path)
-    if "Permission" in done.stderr or "No module" in done.stderr or done.returncode:
-        pytest.skip(f"another user cannot run this Python: {done.stderr[-80:]}")
-    assert done.stdout.split() == expected
+    assert as_nobody(READ, path).split() == expected
     assert {p.name for p in folder.iterdir()} == {"index.db", "index.db.lock"}
 
 
 def test_an_index_in_a_read_only_folder_is_not_written_and_says_so(
-    gemlet: CommandLine, corpus: Path, tmp_path: Path
+    gemlet: CommandLine, corpus: Path, folder: Path
 ) -> None:
-    folder = readable(tmp_path)
     path = folder / "index.db"
     assert gemlet.run(corpus, "--index", path)[0] == 0
     path.chmod(0o444)
     folder.chmod(0o555)
-    code = "import sys; from gemlet.store import StoreWriter\ntry:\n StoreWriter(sys.argv[1]).set_meta('a', 1)\nexcept Exception as e: print(e)"
-    done = as_nobody(code, path)
-    if done.returncode:
-        pytest.skip("another user cannot run this Python")
-    assert "the index" in done.stdout
-    assert "look at its permissions, or take another with --index" in done.stdout
+    said = as_nobody(WRITE, path)
+    assert f"the index {path}" in said
+    assert "look at its permissions, or take another with --index" in said
 
 
-def test_unfinished_work_in_a_read_only_folder_is_refused_and_never_passed_over(tmp_path: Path) -> None:
-    folder = readable(tmp_path)
+def test_unfinished_work_in_a_read_only_folder_is_refused_and_never_passed_over(folder: Path) -> None:
     path = folder / "index.db"
-    code = "import os, sys; from gemlet.store import StoreWriter\nw = StoreWriter(sys.argv[1])\nw.set_meta('a', 1)\nos._exit(0)"
+    code = (
+        "import os, sys\nfrom gemlet.store import StoreWriter\nStoreWriter(sys.argv[1]).set_meta('a', 1)\nos._exit(0)"
+    )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert path.with_name("index.db-wal").stat().st_size
     path.with_name("index.db-shm").unlink()
     for each in folder.iterdir():
         each.chmod(0o444)
     folder.chmod(0o555)
-    done = as_nobody(READ, path)
-    if done.returncode:
-        pytest.skip("another user cannot run this Python")
-    assert "has unfinished work beside it (-wal)" in done.stdout
+    assert "has unfinished work beside it (-wal)" in as_nobody(READ, path)
 
 
-def readable(tmp_path: Path) -> Path:
-    """A folder that other users may enter: pytest's own are closed to them."""
-    folder = tmp_path / "open"
-    folder.mkdir()
-    for above in (folder, *folder.parents):
-        with contextlib.suppress(PermissionError):
-            if (
-                above.owner() != "nobody"
-                and above.is_relative_to(Path(tmp_path.anchor) / "tmp")
-                and above.name != "tmp"
-            ):
-                above.chmod(0o755)
-    return folder
-
-
-def as_root_reads(path: Path) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def test_every_damaged_page_is_found_out_or_does_no_harm(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:
-    """Each page in turn is overwritten: what is read then is right, or the error names the index."""
-    whole = tmp_path / "whole.db"
-    assert gemlet.run(corpus, "--index", whole)[0] == 0
-    content = whole.read_bytes()
-    size = 4096
-    expected = everything(whole)
-    outcomes = {"refused": 0, "right": 0}
-    damaged = tmp_path / "damaged.db"
-    for page in range(len(content) // size):
-        for junk in (bytes(size), bytes((i * 37 + page) % 256 for i in range(size)), None):
-            begin = page * size
-            if junk is None:  # one byte in the middle
-                spot = begin + size * 2 // 3
-                changed = content[:spot] + bytes([content[spot] ^ 0x10]) + content[spot + 1 :]
-            else:
-                changed = content[:begin] + junk + content[begin + size :]
-            damaged.write_bytes(changed)
-            damaged.with_name("damaged.db.scan").unlink(missing_ok=True)
+def test_damage_to_any_page_is_found_out_or_does_no_harm(whole: Path, tmp_path: Path) -> None:
+    """What is read is right, or an error names the file. Only a word may be missed: FTS5 has no checksums."""
+    content, expected = whole.read_bytes(), everything(whole)
+    path = tmp_path / "damaged.db"
+    outcomes = Counter[str]()
+    for page in range(len(content) // PAGE):
+        for damaged in damages(content, page):
+            path.write_bytes(damaged)
+            path.with_name("damaged.db.scan").unlink(missing_ok=True)
             try:
-                found = everything(damaged)
-            except (StoreCorrupt, StoreError) as error:
-                assert str(damaged) in str(error)
+                found = everything(path)
+            except StoreError as error:
+                assert str(path) in str(error)
                 outcomes["refused"] += 1
-            else:
-                for what, rows in found.items():
-                    assert rows == expected[what] or set(rows) < set(expected[what]), f"page {page}: wrong {what}"
-                outcomes["right"] += rows == expected["vectors"]
-    assert outcomes["refused"] > outcomes["right"] > 0
+                continue
+            assert set(found["words"]) <= set(expected["words"])
+            outcomes["a word missed" if found["words"] != expected["words"] else "right"] += 1
+            assert {**found, "words": []} == {**expected, "words": []}, f"page {page}"
+    assert outcomes["refused"] > 100
+    assert outcomes["right"] > 50  # in pages that hold nothing, and in the free space of others
+    assert outcomes["a word missed"] < outcomes.total() / 50
+
+
+def damages(content: bytes, page: int) -> Iterator[bytes]:
+    """The file with one page lost or overwritten, or one bit of it changed: in its head, or anywhere."""
+    chance = random.Random(page)
+    begin, end = page * PAGE, (page + 1) * PAGE
+    yield content[:begin] + bytes(PAGE) + content[end:]
+    yield content[:begin] + chance.randbytes(PAGE) + content[end:]
+    for spot in (begin + chance.randrange(16), begin + chance.randrange(16), begin + chance.randrange(PAGE)):
+        yield content[:spot] + bytes([content[spot] ^ 1 << chance.randrange(8)]) + content[spot + 1 :]
 
 
 def everything(path: Path) -> dict[str, list[object]]:
@@ -238,9 +234,9 @@ def test_a_damaged_index_is_one_line_and_a_cure_on_the_command_line(
     assert "delete it and run `gemlet index` again, the files are untouched" in err
 
 
-def test_two_processes_at_once_make_one_whole_index(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:
-    alone = tmp_path / "alone.db"
-    assert gemlet.run(corpus, "--index", alone)[0] == 0
+def test_two_processes_at_once_make_one_whole_index(
+    gemlet: CommandLine, corpus: Path, tmp_path: Path, expected: State
+) -> None:
     path = tmp_path / "index.db"
     processes = [gemlet.start(corpus, "--index", path, "--json") for _ in range(3)]
     reports = []
@@ -253,7 +249,7 @@ def test_two_processes_at_once_make_one_whole_index(gemlet: CommandLine, corpus:
     assert sorted(report["added"] for report in reports) == [0, 0, 60]
     assert sorted(report["unchanged"] for report in reports) == [0, 60, 60]
     assert waited == 2
-    assert state_of(path) == state_of(alone)
+    assert state_of(path) == expected
 
 
 def test_readers_beside_a_writer_never_see_half_a_document(gemlet: CommandLine, corpus: Path, tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ def headings(document: Document) -> list[tuple[int, int, str | None]]:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.txt", "text"), ("A.TXT", "text"), ("a.rst", "text"), ("a.md", "markdown"), ("a.py", "code"), ("a.CPP", "code"),
-        ("Makefile", "code"), ("Dockerfile", "code"), ("a.csv", "csv"), ("a.tsv", "csv"), ("a.ipynb", "notebook"),
+        ("a.txt", "text"), ("A.TXT", "text"), ("a.rst", "text"), ("a.md", "markdown"), ("a.py", "code"),
+        ("a.CPP", "code"), ("Makefile", "code"), ("Dockerfile", "code"), ("a.csv", "csv"), ("a.tsv", "csv"),
+        ("a.ipynb", "notebook"),
         ("a.pdf", "pdf"), ("a.docx", "office"), ("a.ods", "office"), ("a.epub", "ebook"), ("a.html", "html"),
         ("a.eml", "mail"), ("a.mbox", "mail"), ("a.unknown", None), ("README", None), (".md", None), ("", None),
     ],

@@ -104,8 +104,8 @@ def test_patterns_mean_what_git_says_they_mean(tmp_path: Path) -> None:
     names = [
         "a.o", "keep.o", "sub/keep.o", "top.txt", "sub/top.txt", "build/x", "sub/build/y", "buildx", "doc/a.txt",
         "doc/not.txt", "doc/sub/a.txt", "doc/p/q/deep.md", "doc/deep.md", "logs/1", "sub/logs/2", "logsx", "abc", "ac",
-        "xz", "wz", "x.tar.gz", "tar", "#odd", "!bang", "trailing ", "name with space", "foo/bar/1", "foo/baz", "foo.o/x",
-        "comment", "a\nc", "ünïcode.o", "sub/[x", "line\nbreak.o",
+        "xz", "wz", "x.tar.gz", "tar", "#odd", "!bang", "trailing ", "name with space", "foo/bar/1", "foo/baz",
+        "foo.o/x", "comment", "a\nc", "ünïcode.o", "sub/[x", "line\nbreak.o",
     ]  # fmt: skip
     tree(tmp_path, *names)
     (tmp_path / ".gitignore").write_text(GIT_PATTERNS, encoding="utf-8")

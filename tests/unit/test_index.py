@@ -409,7 +409,7 @@ def test_another_chunker_is_refused(index: Index, docs: Path, monkeypatch: pytes
     index.update([docs])
     write(docs, a="changed")
     monkeypatch.setattr("gemlet.index.fingerprint.CHUNKER", 99)
-    with Index(index.path, model=tiny) as later, pytest.raises(StoreMismatch, match="chunker .*, not 99"):
+    with Index(index.path, model=tiny) as later, pytest.raises(StoreMismatch, match=r"chunker .*, not 99"):
         later.update()
 
 

@@ -19,6 +19,9 @@ _BREAKS = re.compile(
     "footer|form|h[1-6]|head|header|hr|html|li|main|nav|ol|option|p|pre|section|summary|table|tbody|tfoot|thead|"
     "title|tr|ul"
 )
+_IN_CELLS = re.compile("address|blockquote|center|dd|div|dl|dt|figure|li|ol|p|pre|section|ul")
+"""In a row of a table they break nothing."""
+_KEPT = re.compile("title|pre|tr|h[1-6]")
 
 
 def html_document(text: str) -> tuple[str | None, list[Block]]:
@@ -77,17 +80,15 @@ class _Page:
 
     def element(self, name: str, closing: bool) -> None:
         if name in ("td", "th"):
-            if not closing and self.parts:
+            if not closing and self.begin >= 0:
                 self.parts.append(" | ")
         elif name == "br":
             self.parts += ["\n"] if self.parts else []
+        elif self.tag == "tr" and _IN_CELLS.fullmatch(name):
+            self.parts.append(" ")
         elif _BREAKS.fullmatch(name):
-            if self.tag != "tr" or name in ("tr", "table", "tbody", "thead", "tfoot"):
-                self.end()
-                opens = not closing and (name in ("pre", "title", "tr") or (name[0] == "h" and name[1:].isdecimal()))
-                self.tag = name if opens else "p"
-            elif self.parts:
-                self.parts.append(" ")
+            self.end()
+            self.tag = name if _KEPT.fullmatch(name) and not closing else "p"
 
     def add(self, begin: int, end: int) -> None:
         """Take in a run of characters outside of tags."""
@@ -106,7 +107,8 @@ class _Page:
         if self.tag == "pre":
             text = text.strip("\n").rstrip()
         else:
-            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip(" |\n")
+            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+            text = text.rstrip(" |") if self.tag == "tr" else text
         if text.strip() and self.begin >= 0:
             self.line += self.text.count("\n", self.counted, self.begin)
             self.counted = self.begin

@@ -16,7 +16,7 @@ from gemlet.documents.html import html_document
 from gemlet.documents.text import paragraphs
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
-_NEXT_MESSAGE = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n")
+_NEXT_MESSAGE = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*")
 
 
 def mail(data: bytes) -> tuple[str | None, list[Block]]:

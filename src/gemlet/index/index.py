@@ -123,7 +123,7 @@ class Index:
             roots = _roots(store, names, hidden, follow)
             if not roots:
                 raise InputError("nothing was indexed before: name a file or folder, `gemlet index PATH`")
-            report = Update(store, lambda: self._embedder_for(store), self._limits, listener).run(roots)
+            report = self._run(store, roots, listener)
         report.seconds = time.monotonic() - begin
         return report
 
@@ -157,13 +157,13 @@ class Index:
         new = Index(beside, model=name, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
         with self._writer(listener) as store, new._writer(listener) as fresh:
             new._check_dim(fresh)
-            embedder = new._embedder_for(fresh)
-            report = Update(fresh, lambda: embedder, self._limits, listener).run(old.root_settings())
+            new._embedder_for(fresh)  # and its fingerprint, even if there is nothing to read
+            report = new._run(fresh, old.root_settings(), listener)
             fresh.copy_to(store)
             store.write_scan()
         for ending in ("", "-wal", "-shm", ".lock", ".scan"):
             beside.with_name(beside.name + ending).unlink(missing_ok=True)
-        self._embedder, self._checked = embedder, True
+        self._embedder, self._checked = new._embedder, new._checked
         report.seconds = time.monotonic() - begin
         return report
 
@@ -210,6 +210,14 @@ class Index:
         waiting = f"waiting: another process writes the index {self.path}"
         with exclusive(lock, lambda: listener.message(waiting)), StoreWriter(self.path) as store:
             yield store
+
+    def _run(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:
+        return Update(store, lambda: self._embedder_for(store), self._release, self._limits, listener).run(roots)
+
+    def _release(self) -> None:
+        """Let go of the model, unless it is the caller's; who needs it again loads it in a moment."""
+        if not isinstance(self._model, Embedder):
+            self._embedder, self._checked = None, False
 
     def _check_dim(self, store: Store) -> None:
         """What can be told without the model."""

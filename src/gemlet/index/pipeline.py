@@ -111,13 +111,21 @@ class Pipeline:
         due = len(self._complete) >= _WRITE_MANY or time.monotonic() - self._written >= _WRITE_S
         if not last and not (self._complete and due):
             return
-        if self._writing is not None:
-            self._writing.result()
+        self._await_writing()
         batch, self._complete = self._complete, []
         self._written = time.monotonic()
         self._writing = writer.submit(self._transact, batch) if batch else None
-        if last and self._writing is not None:
-            self._writing.result()
+        if last:
+            self._await_writing()
+
+    def _await_writing(self) -> None:
+        """Wait for the transaction, and raise what it raised; that must not hold on to the model by way of this."""
+        writing, self._writing = self._writing, None
+        try:
+            if writing is not None:
+                writing.result()
+        finally:
+            del writing
 
     def _transact(self, batch: list[Pending]) -> None:
         with self._store.transaction():

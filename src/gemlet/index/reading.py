@@ -172,13 +172,22 @@ class Ahead:
             while not self._ready and not self._finished and wait:
                 self._changed.wait(0.1)  # so that Ctrl-C comes through on every system
             if self._error is not None:
-                raise self._error
+                self._raise()
             if not self._ready:
                 return None
             stamp, pending = self._ready.popleft()
             self._characters -= pending.characters if pending else 0
             self._changed.notify_all()
             return stamp, pending
+
+    def _raise(self) -> None:
+        """Raise the thread's error without a reference to it that would keep the model in memory."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
     def close(self) -> None:
         """Stop reading and wait until the thread has left its file."""

@@ -21,11 +21,17 @@ class Update:
     """One run over some roots."""
 
     def __init__(
-        self, store: StoreWriter, embedder: Callable[[], Embedder], limits: Limits, listener: Listener
+        self,
+        store: StoreWriter,
+        embedder: Callable[[], Embedder],
+        release: Callable[[], None],
+        limits: Limits,
+        listener: Listener,
     ) -> None:
-        """embedder: called when there is a file to read, and not before."""
+        """embedder: called when there is a file to read, and not before; release: when all are read."""
         self._store = store
         self._embedder = embedder
+        self._release = release
         self._limits = limits
         self._listener = listener
         self._report = Report()
@@ -50,6 +56,7 @@ class Update:
         self._report.unchanged = met - len(changed)
         if changed:
             self._read(changed)
+            self._release()  # the vectors' cache, which is written next, may take as much memory as the model
         self._forget(walked)
         drop_orphans(self._store)
         self._store.write_scan()

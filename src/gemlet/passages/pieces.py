@@ -66,8 +66,7 @@ def _cut_again(pieces: Sequence[Piece], blocks: Sequence[Block], count: Count, e
             is_code = blocks[piece.block].kind == "code"
             units = list(_runs(_units(text, piece.begin, piece.end, is_code, limit), limit))
             if len(units) < 2:
-                middle = _middle(text, piece.begin, piece.end)
-                units = [(piece.begin, middle), (middle, piece.end)]
+                units = list(_quarters(text, piece.begin, piece.end))
             spans += [(piece.block, *_stripped(text, *unit)) for unit in units]
     counts = count_tokens((blocks[b].text[begin:end] for b, begin, end in spans), count, extra)
     cut = iter([Piece(*span, tokens) for span, tokens in zip(spans, counts, strict=True) if span[1] < span[2]])
@@ -125,11 +124,15 @@ def _runs(units: Iterator[tuple[int, int]], limit: int) -> Iterator[tuple[int, i
         yield begin, end
 
 
-def _middle(text: str, begin: int, end: int) -> int:
-    """Between two words near the middle, else between two characters."""
-    middle = (begin + end) // 2
-    space = _SPACE.search(text, middle, begin + (end - begin) * 3 // 4)
-    return space.end() if space and space.end() < end else middle
+def _quarters(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Four parts of about the same length, cut between two words where there are some, else between characters."""
+    length = max((end - begin + 3) // 4, 1)
+    while end - begin > length:
+        space = _SPACE.search(text, begin + length, min(begin + length + length // 2, end))
+        middle = space.end() if space else begin + length
+        yield begin, middle
+        begin = middle
+    yield begin, end
 
 
 def _stripped(text: str, begin: int, end: int) -> tuple[int, int]:

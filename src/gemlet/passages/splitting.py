@@ -40,9 +40,15 @@ def split(document: Document, count: Count, *, tokens: int = 768, overlap: int =
     if not document.blocks:
         return []
     extra = int(count([""])[0])
-    pieces = pieces_of(document.blocks, count, extra, tokens - extra)
-    ranges = Sections(document, pieces, tokens - extra).ranges()
-    return list(_Writer(document, pieces, count, extra, tokens - extra).passages(ranges, overlap))
+    limit = tokens - extra
+    pieces = pieces_of(document.blocks, count, extra, _goal(limit))
+    ranges = Sections(document, pieces, limit).ranges()
+    return list(_Writer(document, pieces, count, extra, limit).passages(ranges, overlap))
+
+
+def _goal(limit: int) -> int:
+    """What a part of something longer should have: a heading, and a piece as long as this, are within the limit."""
+    return limit * 2 // 3
 
 
 class Sections:
@@ -50,7 +56,7 @@ class Sections:
 
     def __init__(self, document: Document, pieces: Sequence[Piece], limit: int) -> None:
         self._limit = limit
-        self._goal = limit * 2 // 3
+        self._goal = _goal(limit)
         self._small = limit // 6
         self._blocks = document.blocks
         self._pieces = pieces
@@ -70,7 +76,7 @@ class Sections:
             return [(first, last)]
         starts = self._starts(first, inner, last)
         if not starts:
-            return list(self._parts(first, last))
+            return self._parts(first, last)
         ranges: list[Range] = []
         for begin, (start, end) in zip([first, *starts[1:]], pairwise([*starts, last]), strict=True):
             ranges += self._sections(begin, start + 1, end)
@@ -98,16 +104,21 @@ class Sections:
             joined.append((first, last))
         return joined
 
-    def _parts(self, first: int, last: int) -> Iterator[Range]:
+    def _parts(self, first: int, last: int) -> list[Range]:
         """What has no sections inside, in parts of about the same size."""
-        total = self._size(first, last)
-        share = total / -(-total // self._goal)
-        begin = first
+        parts: list[Range] = []
+        begin, share = first, self._share(first, last)
         for place in range(first + 1, last):
             if self._is_cut(self._size(begin, place), place, share):
-                yield begin, place
-                begin = place
-        yield begin, last
+                parts.append((begin, place))
+                begin, share = place, self._share(place, last)
+        if parts and self._size(begin, last) < self._goal // 2 and self._size(parts[-1][0], last) <= self._limit:
+            begin, _ = parts.pop()
+        return [*parts, (begin, last)]
+
+    def _share(self, first: int, last: int) -> float:
+        rest = self._size(first, last)
+        return rest / max(-(-rest // self._goal), 1)
 
     def _is_cut(self, size: int, place: int, share: float) -> bool:
         """Whether a part of this size ends before this piece: between blocks sooner than inside of one."""

@@ -7,11 +7,14 @@ from gemlet.documents import Document
 
 _MOST: Final = 0.75
 """A heading is a passage's when that part of its tokens, at least, stands under it."""
-_LONGEST_NAME, _LONGEST_TITLE, _DEEPEST = 80, 120, 3
+_LONGEST, _DEEPEST = 100, 4
 
 
 class Titles:
-    """The tree of a document's sections; a section goes by the number of the block that it begins with."""
+    """The tree of a document's sections; a section goes by the number of the block that it begins with.
+
+    A title that is the first heading's goes before the headings below that one, not before others of its level.
+    """
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -25,6 +28,8 @@ class Titles:
                 self._parent[number] = levels[-1][1] if levels else -1
                 levels.append((block.level, number))
             self._section.append(levels[-1][1] if levels else -1)
+        first = next((block for block in document.blocks if block.level), None)
+        self._title_level = first.level if first is not None and first.name == document.title else 0
 
     def title(self, tokens: Iterable[tuple[int, int]], begun: int) -> str | None:
         """The title of a passage.
@@ -34,19 +39,25 @@ class Titles:
         """
         weights: dict[int, int] = {}
         total = 0
-        for block, size in tokens:
-            section = self._section[block]
+        for number, size in tokens:
+            section = self._section[number]
             weights[section] = weights.get(section, 0) + size
             total += size
         section = self._deepest(weights, total)
         is_code = self._document.kind == "code"
         names: list[str] = []
+        outermost = 0
         while section >= 0:
-            name = self._document.blocks[section].name
-            if name and not (is_code and section >= begun):
-                names.append(_cut(name, _LONGEST_NAME))
+            block = self._document.blocks[section]
+            if block.name and not (is_code and section >= begun):
+                names.append(_cut(block.name))
+            outermost = block.level
             section = self._parent[section]
-        return self._joined(names[::-1])
+        title = self._document.title
+        if title and (not names or outermost > self._title_level):
+            names.append(_cut(title))
+        names.reverse()
+        return " > ".join([*names[:1], *names[1:][-_DEEPEST + 1 :]]) or None
 
     def _deepest(self, weights: dict[int, int], total: int) -> int:
         """The innermost section that holds most of the passage; -1 when none does."""
@@ -57,16 +68,7 @@ class Titles:
                 section = self._parent[section]
         return max((section for section, size in held.items() if size >= _MOST * total), default=-1)
 
-    def _joined(self, names: list[str]) -> str | None:
-        title = self._document.title
-        if not title:
-            return " > ".join(names[-_DEEPEST - 1 :]) or None
-        title = _cut(title, _LONGEST_TITLE)
-        if names and names[0].casefold() == title.casefold()[:_LONGEST_NAME]:
-            names = names[1:]
-        return " > ".join([title, *names[-_DEEPEST:]])
 
-
-def _cut(name: str, longest: int) -> str:
+def _cut(name: str) -> str:
     name = " ".join(name.split())
-    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1].rstrip() + "…"

@@ -14,7 +14,7 @@ import numpy as np
 from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
-from gemlet.store.schema import connect, crc_of, guarded
+from gemlet.store.schema import connect, crc_of, guarded, roll_back
 from gemlet.store.words import match_expression
 
 if TYPE_CHECKING:
@@ -65,8 +65,10 @@ class Store:
 
     def meta(self, key: str) -> Any:
         """What was written under the key: a str or int; None when nothing was."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return rows[0][0] if rows else None
+        rows = self._rows("SELECT key, value, crc FROM meta WHERE key = ?", key)
+        for row in rows:
+            self._check("setting", row)
+        return rows[0][1] if rows else None
 
     def roots(self) -> list[str]:
         """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
@@ -95,9 +97,10 @@ class Store:
             " d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id"
             f" WHERE {where} ORDER BY f.path"
         )
-        return [
-            StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)
-        ]
+        rows = self._filtered(wanted, sql, values)
+        if wanted.is_open():
+            self._check_count("files", len(rows))
+        return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in rows]
 
     # Passages
 
@@ -111,13 +114,17 @@ class Store:
         """A file's passages from first to last; none when the file is not in the index."""
         name = os.fsencode(os.path.abspath(path))
         documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
-        return sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+        found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+        counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
+        if documents and (not counts or [p.ord for p in found] != list(range(counts[0]))):
+            raise StoreCorrupt(str(self.path), f"passages of document {documents[0]} are missing")
+        return found
 
     def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
         """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError."""
         found = {}
         for part in _parts([int(i) for i in ids]):
-            sql = f"SELECT passage_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
+            sql = f"SELECT passage_id, document_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
             found.update({row[0]: self._vector(row) for row in self._rows(sql, *part)})
         rows = [found[int(i)] for i in ids]
         codes = np.array([codes for _, codes in rows], np.int8)
@@ -172,18 +179,25 @@ class Store:
     def _all_vectors(self) -> Iterator[tuple[int, int, Iterator[tuple[Ids, Scales, Codes]]]]:
         """(generation, dim, blocks of vectors by ascending id) of one state of the index."""
         with self._snapshot():
-            yield self.generation, int(self.meta("dim") or 0), self._blocks()
+            for which in ("NOT INDEXED", "INDEXED BY files_document"):
+                self._check_count("files", self._rows(f"SELECT count(*) FROM files {which}")[0][0])
+            self._check_count("vectors", count := self._rows("SELECT count(*) FROM vectors")[0][0])
+            if (dim := self.meta("dim")) is None and count:
+                raise StoreCorrupt(str(self.path), "the setting `dim` is missing")
+            yield self.generation, int(dim or 0), self._blocks()
 
     def _blocks(self) -> Iterator[tuple[Ids, Scales, Codes]]:
-        """Of the passages whose document some file has."""
+        """Of the passages whose document some file has; the others are read too, to see whether they are sound."""
+        live = {row[0] for row in self._rows("SELECT document_id FROM files")}
         cursor = self._connection.execute(
-            "SELECT passage_id, scale, codes, crc FROM vectors"
-            " WHERE document_id IN (SELECT document_id FROM files) ORDER BY passage_id"
+            "SELECT passage_id, document_id, scale, codes, crc FROM vectors ORDER BY passage_id"
         )
         while rows := cursor.fetchmany(_BLOCK):
-            pairs = [self._vector(row) for row in rows]
-            ids = np.array([row[0] for row in rows], np.int64)
-            yield ids, np.array([scale for scale, _ in pairs], np.float32), np.stack([codes for _, codes in pairs])
+            found = [(row[0], *self._vector(row)) for row in rows]
+            kept = [vector for row, vector in zip(rows, found, strict=True) if row[1] in live]
+            if kept:
+                ids, scales, codes = zip(*kept, strict=True)
+                yield np.array(ids, np.int64), np.array(scales, np.float32), np.stack(codes)
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock, guarded(self.path):
@@ -197,7 +211,7 @@ class Store:
             try:
                 yield self._connection
             finally:
-                self._connection.execute("ROLLBACK")
+                roll_back(self._connection)
 
     def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
         with self._lock:
@@ -251,13 +265,21 @@ class Store:
         return os.fsdecode(row[0])
 
     def _vector(self, row: Sequence[Any]) -> tuple[float, Codes]:
-        """(scale, codes) of (passage id, scale, codes, crc)."""
-        self._check("vector", (row[0], repr(row[1]), *row[2:]))
-        return row[1], np.frombuffer(row[2], np.int8)
+        """(scale, codes) of a row of vectors."""
+        passage, document, scale, codes, crc = row
+        self._check("vector", (passage, document, repr(scale), codes, crc))
+        return scale, np.frombuffer(codes, np.int8)
+
+    def _check_count(self, table: str, found: int) -> None:
+        if found != (expected := self.meta(table)):
+            raise StoreCorrupt(str(self.path), f"there are {found} {table}, not {expected}")
 
     def _check(self, what: str, row: Sequence[Any]) -> None:
         if crc_of(*row[:-1]) != row[-1]:
             raise StoreCorrupt(str(self.path), f"the {what} {row[0]!r} does not have its checksum")
+
+
+_PASSAGES = "SELECT passages FROM documents WHERE id = ?"
 
 
 def _parts(keys: list[int]) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ from typing import Any
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store.rows import Entry, Root
-from gemlet.store.schema import crc_of, guarded
+from gemlet.store.schema import COUNTED, crc_of, guarded, roll_back
 from gemlet.store.store import Store
 from gemlet.store.words import words
 
@@ -30,6 +30,7 @@ class StoreWriter(Store):
 
     _writes = True
     _changed = False
+    _more: dict[str, int]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -37,18 +38,22 @@ class StoreWriter(Store):
         with self._lock, guarded(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             self._changed = False
+            self._more = dict.fromkeys(COUNTED, 0)
             try:
                 yield
                 if self._changed:
-                    self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                    self._more["generation"] = 1
+                for key, more in self._more.items():
+                    if more:
+                        self.set_meta(key, int(self.meta(key)) + more)
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._roll_back()
+                roll_back(self._connection)
                 raise
 
     def set_meta(self, key: str, value: str | int) -> None:
         """Remember a value under a key."""
-        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", key, value, crc_of(key, value))
 
     def add_root(self, root: Root) -> None:
         """Remember that a file or folder was indexed, and how."""
@@ -148,7 +153,8 @@ class StoreWriter(Store):
     def link(self, stamp: Stamp, document_id: int) -> None:
         """Say that a file has this document, instead of what it had."""
         row = (stamp.path, document_id, stamp.size, stamp.mtime_ns, stamp.inode, int(stamp.settled))
-        self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", *row, crc_of(*row))
+        self._more["files"] -= self._do("DELETE FROM files WHERE path = ?", stamp.path).rowcount
+        self._more["files"] += self._do("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", *row, crc_of(*row)).rowcount
         self._do("DELETE FROM problems WHERE path = ?", stamp.path)
         self._changed = True
 
@@ -163,6 +169,7 @@ class StoreWriter(Store):
         for path in paths:
             removed += self._do("DELETE FROM files WHERE path = ?", path).rowcount
             self._do("DELETE FROM problems WHERE path = ?", path)
+        self._more["files"] -= removed
         self._changed = self._changed or removed > 0
         return removed
 
@@ -170,6 +177,7 @@ class StoreWriter(Store):
         """Take out a file, or all files of a folder; returns how many of them were in."""
         self._do(f"DELETE FROM problems WHERE {_BELOW}", *_below(path))
         removed = self._do(f"DELETE FROM files WHERE {_BELOW}", *_below(path)).rowcount
+        self._more["files"] -= removed
         self._changed = self._changed or removed > 0
         return removed
 
@@ -183,7 +191,7 @@ class StoreWriter(Store):
         rows = self._rows("SELECT id, title, text FROM passages WHERE document_id = ?", document)
         for passage, title, text in rows:
             self._do(_FORGET_WORDS, passage, words(title or ""), words(text))
-            self._do("DELETE FROM vectors WHERE passage_id = ?", passage)
+            self._more["vectors"] -= self._do("DELETE FROM vectors WHERE passage_id = ?", passage).rowcount
         self._do("DELETE FROM passages WHERE document_id = ?", document)
         self._do("DELETE FROM documents WHERE id = ?", document)
         self._changed = True
@@ -202,7 +210,8 @@ class StoreWriter(Store):
         crc = crc_of(row, document, ord_, passage.title, passage.text, *place, key)
         self._do("UPDATE passages SET crc = ? WHERE id = ?", crc, row)
         vector = (row, document, scale, codes)
-        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, repr(scale), codes))
+        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, document, repr(scale), codes))
+        self._more["vectors"] += 1
         self._do(
             "INSERT INTO passages_fts(rowid, title, text) VALUES (?, ?, ?)",
             row, words(passage.title or ""), words(passage.text),
@@ -210,7 +219,8 @@ class StoreWriter(Store):
 
     def _known_vector(self, passage: Passage) -> tuple[float, bytes] | None:
         sql = (
-            "SELECT v.passage_id, v.scale, v.codes, v.crc FROM passages p JOIN vectors v ON v.passage_id = p.id"
+            "SELECT v.passage_id, v.document_id, v.scale, v.codes, v.crc"
+            " FROM passages p JOIN vectors v ON v.passage_id = p.id"
             " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
         )
         rows = self._rows(sql, _key(passage), passage.title, passage.text)
@@ -222,11 +232,6 @@ class StoreWriter(Store):
     def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
         with self._lock, guarded(self.path):
             return self._connection.execute(sql, values)
-
-    def _roll_back(self) -> None:
-        """SQLite itself has rolled back after some errors, a full disk for one."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
 
 _KNOWN = (
