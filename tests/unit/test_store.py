@@ -13,7 +13,7 @@ from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store import Entry, Filter, Store, StoreWriter
-from gemlet.store.words import match_expression, words
+from gemlet.store.words import match_terms, words
 
 DIM = 8
 
@@ -190,7 +190,7 @@ def test_keyword_finds_words_of_scripts_with_and_without_spaces(writer: StoreWri
 def test_the_pairs_of_a_query_are_among_those_of_the_text() -> None:
     text = "日本語 とภาษาไทย한국어"
     indexed = set(words(text).split())
-    for term in match_expression(text).split(" OR "):
+    for term in match_terms(text):
         assert term.strip('"* ') in indexed
 
 
@@ -313,3 +313,17 @@ def test_nothing_is_left_beside_a_closed_index(tmp_path: Path) -> None:
     with Store(tmp_path / "index.db") as store:
         store.keyword("one", 1)
     assert [p.name for p in tmp_path.iterdir()] == ["index.db"]
+
+
+def test_in_a_large_index_words_that_are_everywhere_leave_the_rarer_ones_alone(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        put(writer, f"/{number}", entry(f"{number}", passage(f"the of {'heron' if number == 7 else 'sea'} {number}")))
+    few = {row[0] for row in writer.keyword("the heron", 99)}
+    assert len(few) == 12
+    monkeypatch.setattr("gemlet.store.store.LARGE", 10)
+    assert [row[0] for row in writer.keyword("the of heron", 99)] == [8]
+    assert len(writer.keyword("the of sea", 99)) == 11  # none is rare: the rarest
+    assert len(writer.keyword("the", 99)) == 12
+    assert writer.keyword("the unheard", 99) == []

@@ -92,6 +92,7 @@ def command(
             like=like,
             min_probability=least,
             per_document=per_file,
+            keep_model=False,
         )
     if as_json:
         echo(_json(results, explain), errors="backslashreplace")

@@ -15,7 +15,7 @@ import numpy as np
 
 from gemlet.errors import InputError
 from gemlet.prompts import find_prompt
-from gemlet.relevance import MATCH, curve_for
+from gemlet.relevance import MATCH, Curve, curve_for
 from gemlet.search import candidates
 from gemlet.search.candidates import BY_VECTOR, BY_WORD, Candidate
 from gemlet.search.hits import Hit, Mode, Results
@@ -23,6 +23,7 @@ from gemlet.search.like import vector_of
 from gemlet.search.searchable import Searchable
 from gemlet.search.snippets import Snippet, folded_words, overlaps, shared_words, snippet_of, units
 from gemlet.store import Filter, Store, StoredPassage
+from gemlet.vectors import FloatArray
 
 __all__ = ["Filter", "Hit", "Mode", "Results", "Searchable", "search"]
 
@@ -39,6 +40,7 @@ def search(
     like: str | os.PathLike[str] | None = None,
     min_probability: float | None = None,
     per_document: int = 1,
+    keep_model: bool = True,
 ) -> Results:
     """Find the passages that answer a query, or that are like a file.
 
@@ -51,22 +53,23 @@ def search(
     like             instead of a query: a file, in the index or not; its own passages are left out
     min_probability  leave out hits less likely than this, unless they hold all the query's words; None: relevance.MATCH
     per_document     passages of one document at most
+    keep_model       False: let go of the model once the query is embedded, before vectors are read: half of the memory
 
     Raises InputError for an argument, UnknownPrompt for a task, StoreError and its kin.
     """
-    if k < 1 or per_document < 1:
-        raise InputError(f"k is {k} and per_document {per_document}: both must be 1 or more")
-    if mode not in get_args(Mode):
-        raise InputError(f"mode is {mode!r}; available: {', '.join(get_args(Mode))}")
-    if like is None and not query.strip():
-        raise InputError("the query is empty: say what to look for")
-    if like is not None and (query.strip() or mode == "keyword"):
-        raise InputError("`like` goes by vectors, and takes the place of a query")
+    _check(query, k, mode, like, per_document)
     store = index.store
-    passages = store.counts()["passages"]
+    passages = store.size()
     if not passages:
         return Results(query, mode, task)
-    found, own = _candidates(index, query, k, mode, exact, task, wanted, like)
+    if mode == "keyword":
+        found, own = candidates.keyword_alone(candidates.by_word(store, query, max(BY_WORD, 10 * k), wanted)), None
+    else:
+        vector, own = _vector(index, query, task, like)
+        if not keep_model:
+            index.release()
+        curve = None if like is not None else curve_for(task, index.dim)
+        found = _candidates(store, query, vector, k, mode, exact, wanted, curve)
     least = MATCH if min_probability is None else min_probability
     asked = folded_words(query)
     hits: list[Hit] = []
@@ -82,34 +85,38 @@ def search(
     return Results(query, mode, task, hits, None if hits else nearest, passages)
 
 
-def _candidates(
-    index: Searchable,
-    query: str,
-    k: int,
-    mode: Mode,
-    exact: bool,
-    task: str,
-    wanted: Filter,
-    like: str | os.PathLike[str] | None,
-) -> tuple[list[Candidate], int | None]:
-    """Candidates in order, and the document that is not to be found: the file that they are to be like."""
-    store = index.store
-    if mode == "keyword":
-        return candidates.keyword_alone(candidates.by_word(store, query, max(BY_WORD, 10 * k), wanted)), None
-    embedder, own = index.embedder, None
+def _check(query: str, k: int, mode: Mode, like: str | os.PathLike[str] | None, per_document: int) -> None:
+    """Raise InputError for arguments that do not go together."""
+    if k < 1 or per_document < 1:
+        raise InputError(f"k is {k} and per_document {per_document}: both must be 1 or more")
+    if mode not in get_args(Mode):
+        raise InputError(f"mode is {mode!r}; available: {', '.join(get_args(Mode))}")
+    if like is None and not query.strip():
+        raise InputError("the query is empty: say what to look for")
+    if like is not None and (query.strip() or mode == "keyword"):
+        raise InputError("`like` goes by vectors, and takes the place of a query")
+
+
+def _vector(
+    index: Searchable, query: str, task: str, like: str | os.PathLike[str] | None
+) -> tuple[FloatArray, int | None]:
+    """What to look for, [dim] float32, and the document that is not to be found: the file that hits are to be like."""
     if like is not None:
-        vector, own = vector_of(index, like)
-    else:
-        find_prompt(embedder.prompts, task)
-        vector = embedder.encode_query(query, prompt_name=task, truncate_dim=index.dim)
-    curve = None if like is not None else curve_for(task, index.dim)
-    vector = np.ascontiguousarray(vector, np.float32)
-    many = max(BY_VECTOR, 10 * k)
-    pool = candidates.by_vector(store, vector, many, wanted, exact=exact, threads=embedder.threads)
+        return vector_of(index, like)
+    embedder = index.embedder
+    find_prompt(embedder.prompts, task)
+    vector = embedder.encode_query(query, prompt_name=task, truncate_dim=index.dim)
+    return np.ascontiguousarray(vector, np.float32), None
+
+
+def _candidates(
+    store: Store, query: str, vector: FloatArray, k: int, mode: Mode, exact: bool, wanted: Filter, curve: Curve | None
+) -> list[Candidate]:
+    """Candidates in order, by the vector, and by the query's words too unless it is by a file."""
+    pool = candidates.by_vector(store, vector, max(BY_VECTOR, 10 * k), wanted, exact=exact)
     if mode == "semantic" or curve is None:
-        return candidates.semantic_alone(pool, curve), own
-    words = candidates.by_word(store, query, max(BY_WORD, 10 * k), wanted)
-    return candidates.fused(store, vector, pool, words, curve), own
+        return candidates.semantic_alone(pool, curve)
+    return candidates.fused(store, vector, pool, candidates.by_word(store, query, max(BY_WORD, 10 * k), wanted), curve)
 
 
 def _passages(store: Store, found: Sequence[Candidate], step: int) -> Iterator[tuple[Candidate, StoredPassage]]:

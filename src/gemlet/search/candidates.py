@@ -39,12 +39,12 @@ class Pool:
     bm25: dict[int, float]
 
 
-def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact: bool, threads: int) -> Pool:
+def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact: bool) -> Pool:
     """The k passages closest to a unit vector [dim] float32."""
     scan = store.scan()
     allowed = store.allowed(wanted)
     mask = None if allowed is None else np.isin(scan.ids, allowed, assume_unique=True)
-    ids, cosines = scan.search(query, k, mask, threads, exact=exact)
+    ids, cosines = scan.search(query, k, mask, exact=exact)
     found = [int(i) for i in ids]
     return Pool(found, dict(zip(found, map(float, cosines), strict=True)), [], {})
 

@@ -19,3 +19,6 @@ class Searchable(Protocol):
     @property
     def dim(self) -> int:
         """How many numbers a vector of the index has."""
+
+    def release(self) -> None:
+        """Let go of the model; who needs it again loads it again."""

@@ -15,13 +15,16 @@ from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
 from gemlet.store.schema import connect, crc_of, guarded, roll_back
-from gemlet.store.words import match_expression
+from gemlet.store.words import match_terms
 
 if TYPE_CHECKING:
     from gemlet.scan import ScanFile
 
 MANY = 500
 """Rows asked for in one statement."""
+
+LARGE = 20_000
+"""Passages from which on words that are everywhere are left out of a search."""
 
 _BLOCK = 4096
 """Vectors handed on together."""
@@ -84,6 +87,10 @@ class Store:
         sql = "SELECT path, reason FROM problems WHERE reason <> '' ORDER BY path"
         return [(os.fsdecode(path), reason) for path, reason in self._rows(sql)]
 
+    def size(self) -> int:
+        """How many passages there are."""
+        return int(self._rows("SELECT count(*) FROM passages")[0][0])
+
     def counts(self) -> dict[str, int]:
         """How many files, documents, passages and problems there are."""
         tables = ("files", "documents", "passages", "problems WHERE reason <> ''")
@@ -135,8 +142,12 @@ class Store:
     def keyword(
         self, query: str, k: int, wanted: Filter = EVERYTHING, *, title_weight: float = 1.0
     ) -> list[tuple[int, float]]:
-        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first."""
-        expression = match_expression(query)
+        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first.
+
+        In a large index a word that is in a quarter of the passages counts only if the query has no rarer one: it says
+        next to nothing, and to rank that many passages takes a large part of a second.
+        """
+        expression = " OR ".join(self._telling(match_terms(query)))
         if not expression or k < 1:
             return []
         allowed = self.allowed(wanted)
@@ -218,6 +229,16 @@ class Store:
             if wanted.path_glob is not None:
                 self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob))
             return self._rows(sql, *values)
+
+    def _telling(self, terms: list[str]) -> list[str]:
+        """The terms that are in less than a quarter of the passages; the rarest when none is."""
+        passages = self._rows("SELECT ifnull(max(id), 0) FROM passages")[0][0]
+        if len(terms) < 2 or passages < LARGE:
+            return terms
+        sql = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
+        limit = passages // 4
+        rare = [term for term in terms if self._rows(sql, term, limit)[0][0] < limit]
+        return rare or [min(terms, key=lambda term: self._rows(sql, term, passages)[0][0])]
 
     def _live(self, ids: list[int]) -> set[int]:
         """Those passages whose document some file still has."""

@@ -45,13 +45,12 @@ def words(text: str) -> str:
     return _UNSPACED.sub(lambda run: f" {' '.join(_pairs(run[0], last=True))} ", _plain(text))
 
 
-def match_expression(query: str) -> str:
-    """The MATCH expression for a query: any of its words, or of its "quoted phrases"; "" when it has none.
+def match_terms(query: str) -> list[str]:
+    """The FTS5 strings of a query, each once: its words, and its "quoted phrases".
 
     A word with punctuation inside ("read_document", "3.11") is the phrase of its parts.
     """
-    terms = dict.fromkeys(term for piece in _PIECE.finditer(query) for term in _terms(piece[1] or piece[2]))
-    return " OR ".join(terms)
+    return list(dict.fromkeys(term for piece in _PIECE.finditer(query) for term in _terms(piece[1] or piece[2])))
 
 
 def _terms(piece: str) -> Iterator[str]:
