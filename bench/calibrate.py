@@ -1,4 +1,4 @@
-"""Fit the curves of src/gemlet/relevance.py: what a cosine and BM25 say of a hit, for each task and dimension.
+"""Fit the curves of src/gemlet/relevance.py: what a score says of a hit, for each task and dimension.
 
 Rows are what a search shows: each query's first hits, judged as published. Half of the weight is of queries whose
 answer is there, half of queries without one: the same queries with their relevant documents taken out, and the queries
@@ -20,14 +20,16 @@ import numpy.typing as npt
 from corpora import CORPORA, Corpus
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.relevance import MATCH, Curve
+from gemlet.relevance import MATCH, WORTH, Curve, word_share
 from gemlet.store import Entry, StoreWriter
+from gemlet.store.words import match_terms
 from gemlet.vectors import MATRYOSHKA_DIMS, normalize
 from remembered import Remembered
 
 SHOWN = 10  # hits of a query that are looked at
 FOREIGN = 300  # queries of other sets at most that are asked of a set
 ROUNDS = 50  # of Newton's method
+RIDGE = 1e-7
 
 FAMILIES = {
     "search result": ("xquad-en", "xquad-de", "xquad-ar", "xquad-zh", "belebele-deu-eng", "scifact"),
@@ -45,7 +47,7 @@ class Asked:
     """Queries asked of one set.
 
     queries   [q, 768] float32
-    bm25      [q, documents] float32, 0 where no word is shared
+    shares    [q, documents] float32, see word_share()
     relevant  [q, documents] bool
     answered  whether the set has the answers
     """
@@ -53,17 +55,16 @@ class Asked:
     name: str
     queries: npt.NDArray[np.float32]
     documents: npt.NDArray[np.float32]
-    bm25: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]
     relevant: npt.NDArray[np.bool_]
     answered: bool
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Hits as they would be shown: cosine, BM25, relevant or not, weight, the query, whether that has an answer."""
+    """Hits as they would be shown: score, relevant or not, weight, the query, whether that has an answer."""
 
-    cosine: Floats
-    bm25: Floats
+    score: Floats
     relevant: npt.NDArray[np.bool_]
     weight: Floats
     query: npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ class Rows:
 
 
 class Words:
-    """BM25 of whole documents, by the store's own FTS5."""
+    """What whole documents have of a query's words, by the store's own FTS5."""
 
     def __init__(self, corpus: Corpus, folder: Path) -> None:
         self._size = len(corpus.papers)
@@ -83,12 +84,12 @@ class Words:
                 entry = Entry(b"%d" % number, "text", None, paper.title, [passage], np.zeros(1, np.float32), nothing)
                 self._store.link(Stamp(b"/%d" % number, 0, 0, 0), self._store.add_document(entry))
 
-    def score(self, query: str) -> npt.NDArray[np.float32]:
+    def share(self, query: str) -> npt.NDArray[np.float32]:
         """[documents] float32."""
         scores = np.zeros(self._size, np.float32)
         for passage, score in self._store.keyword(query, self._size):
             scores[passage - 1] = score
-        return scores
+        return word_share(scores, len(match_terms(query)), self._size)
 
 
 def ask(model: Remembered, corpus: Corpus, words: Words, texts: list[str], names: list[str | None], task: str) -> Asked:
@@ -99,9 +100,9 @@ def ask(model: Remembered, corpus: Corpus, words: Words, texts: list[str], names
         for paper in corpus.relevant[name] if name is not None else ():
             relevant[row, order[paper]] = True
     documents = model.encode_document([p.text for p in corpus.papers], titles=[p.title for p in corpus.papers])
-    bm25 = np.stack([words.score(text) for text in texts])
+    shares = np.stack([words.share(text) for text in texts])
     queries = model.encode_query(texts, prompt_name=task)
-    return Asked(corpus.name, queries, documents, bm25, relevant, names[0] is not None)
+    return Asked(corpus.name, queries, documents, shares, relevant, names[0] is not None)
 
 
 def ask_all(model: Remembered, sets: dict[str, Corpus], task: str, folder: Path) -> list[Asked]:
@@ -124,45 +125,41 @@ def _foreign(sets: dict[str, Corpus], name: str) -> list[str]:
     return [str(text) for text in np.random.default_rng(0).permutation(np.array(texts))[:FOREIGN]] if texts else []
 
 
-def shown(asked: list[Asked], dim: int, worth: float) -> Rows:
-    """The hits that a search would show, with `worth` of a cosine for each unit of BM25; each set weighs the same."""
+def shown(asked: list[Asked], dim: int, words: bool) -> Rows:
+    """The hits that a search would show, by vectors and words or by vectors alone; each set weighs the same."""
     parts: list[tuple[Any, ...]] = []
     number = 0
     for part in asked:
-        cosines = normalize(part.queries[:, :dim].copy()) @ normalize(part.documents[:, :dim].copy()).T
-        rounds = ((part.relevant, True), (part.relevant, False)) if part.answered else ((part.relevant, False),)
-        for relevant, kept in rounds:
-            score = cosines + worth * part.bm25
-            if not kept:
-                score = np.where(relevant, -np.inf, score)  # the answer is taken out of the set
-            top = np.argsort(-score, axis=1)[:, :SHOWN]
-            share = (0.5 if kept else 0.25) / top.size
+        scores = normalize(part.queries[:, :dim].copy()) @ normalize(part.documents[:, :dim].copy()).T
+        scores = scores + WORTH * part.shares if words else scores
+        for kept in (True, False) if part.answered else (False,):
+            left = scores if kept else np.where(part.relevant, -np.inf, scores)  # without the answer
+            top = np.argsort(-left, axis=1)[:, :SHOWN]
+            row = np.arange(len(top))[:, None]
             queries = np.repeat(np.arange(number, number + len(top)), top.shape[1])
             number += len(top)
-            row = np.arange(len(top))[:, None]
-            parts.append(
-                (cosines[row, top].ravel(), part.bm25[row, top].ravel(), (relevant[row, top] & kept).ravel(),
-                 np.full(top.size, share), queries, np.full(top.size, kept))
-            )  # fmt: skip
+            share = (0.5 if kept else 0.25) / top.size
+            relevant = (part.relevant[row, top] & kept).ravel()
+            parts.append((left[row, top].ravel(), relevant, np.full(top.size, share), queries, np.full(top.size, kept)))
     return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def fit(rows: Rows) -> Curve:
-    """Weighted logistic regression on cosine and BM25, by Newton's method, with a touch of ridge."""
-    x = np.stack([np.ones(len(rows.cosine)), rows.cosine, rows.bm25], axis=1).astype(np.float64)
+    """Weighted logistic regression on the score, by Newton's method, with a touch of ridge."""
+    x = np.stack([np.ones(len(rows.score)), rows.score], axis=1).astype(np.float64)
     y, weight = rows.relevant.astype(np.float64), rows.weight / rows.weight.sum()
-    beta = np.zeros(3)
+    beta = np.zeros(2)
     for _ in range(ROUNDS):
         p = 1 / (1 + np.exp(-x @ beta))
-        gradient = x.T @ (weight * (y - p)) - 1e-7 * beta
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-7 * np.eye(3)
+        gradient = x.T @ (weight * (y - p)) - RIDGE * beta
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(2)
         beta = beta + np.linalg.solve(hessian, gradient)
-    return Curve(cosine=float(beta[1]), words=float(beta[2]), offset=float(beta[0]))
+    return Curve(slope=float(beta[1]), offset=float(beta[0]))
 
 
 def report(rows: Rows, curve: Curve) -> str:
     """How far stated and true probabilities are apart; what the threshold does to queries with and without answer."""
-    p = curve.probability(rows.cosine.astype(np.float32), rows.bm25.astype(np.float32)).astype(np.float64)
+    p = curve.probability(rows.score.astype(np.float32)).astype(np.float64)
     bins = np.minimum((p * 10).astype(int), 9)
     gaps = [
         rows.weight[bins == b].sum()
@@ -195,18 +192,20 @@ def main() -> None:
     options = parser.parse_args()
     model = Remembered(options.model, options.cache, offline=True)
     sets = {name: CORPORA[name](options.data_dir) for name in options.sets}
+    tables: dict[str, list[str]] = {"BOTH": [], "VECTORS": []}
     for task in options.tasks:
-        print(f'    "{task}": {{')
         with tempfile.TemporaryDirectory() as folder:
             asked = ask_all(model, sets, task, Path(folder))
-        for dim in MATRYOSHKA_DIMS:
-            rows = shown(asked, dim, worth=0.004)
-            curve = fit(rows)
-            print(
-                f"        {dim}: Curve(cosine={curve.cosine:.2f}, words={curve.words:.3f}, offset={curve.offset:.2f}),"
-            )
-            print(f"        # {report(rows, curve)}; one unit of BM25 is worth {curve.words / curve.cosine:.4f}")
-        print("    },", flush=True)
+        for table, lines in tables.items():
+            lines.append(f'    "{task}": {{')
+            for dim in MATRYOSHKA_DIMS:
+                rows = shown(asked, dim, words=table == "BOTH")
+                curve = fit(rows)
+                lines.append(f"        {dim}: Curve(slope={curve.slope:.2f}, offset={curve.offset:.2f}),")
+                print(f"{task}, {table}, {dim}: {report(rows, curve)}", flush=True)
+            lines.append("    },")
+    for table, lines in tables.items():
+        print("\n".join([f"{table}: dict[str, dict[int, Curve]] = {{", *lines, "}"]))
 
 
 if __name__ == "__main__":

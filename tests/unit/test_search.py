@@ -9,7 +9,7 @@ import pytest
 from gemlet import Embedder
 from gemlet.errors import InputError, StoreNotFound, UnknownPrompt
 from gemlet.index import Index
-from gemlet.relevance import curve_for
+from gemlet.relevance import WORTH, word_share
 from gemlet.search import Filter, Results, search
 from gemlet.search.candidates import by_word
 
@@ -81,9 +81,8 @@ def test_keyword_search_needs_no_model(index: Index) -> None:
 def test_both_are_put_in_one_order(index: Index, tiny: Embedder) -> None:
     cosines = every_cosine(index, tiny, "zyzzyva sea")
     bm25 = dict(index.store.keyword("zyzzyva sea", 10))
-    curve = curve_for("query", index.dim)
-    worth = curve.words / curve.cosine
-    scores = {i: cosine + worth * bm25.get(i, 0) for i, cosine in cosines.items()}
+    shares = {i: float(word_share(np.array([b], np.float32), 2, len(cosines))[0]) for i, b in bm25.items()}
+    scores = {i: cosine + WORTH * shares.get(i, 0) for i, cosine in cosines.items()}
     hits = find(index, "zyzzyva sea", per_document=9).hits
     assert [hit.passage_id for hit in hits] == sorted(scores, key=lambda i: -scores[i])
     assert [hit.score for hit in hits] == pytest.approx([scores[hit.passage_id] for hit in hits], abs=2e-3)

@@ -68,7 +68,7 @@ def search(
         vector, own = _vector(index, query, task, like)
         if not keep_model:
             index.release()
-        curve = None if like is not None else curve_for(task, index.dim)
+        curve = None if like is not None else curve_for(task, index.dim, words=mode == "hybrid")
         found = _candidates(store, query, vector, k, mode, exact, wanted, curve)
     least = MATCH if min_probability is None else min_probability
     asked = folded_words(query)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gemlet.relevance import Curve
+from gemlet.relevance import WORTH, Curve, word_share
 from gemlet.store import Filter, Store
 from gemlet.store.rows import Ids
+from gemlet.store.words import match_terms
 from gemlet.vectors import FloatArray
 
 BY_VECTOR = 100
@@ -31,12 +32,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pool:
-    """Ids, best first: by vector with their cosines, and by word with their BM25."""
+    """Ids, best first: by vector with their cosines, by word with their BM25. `terms`: how many words were sought."""
 
     semantic: list[int]
     cosines: dict[int, float]
     keyword: list[int]
     bm25: dict[int, float]
+    terms: int = 0
 
 
 def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact: bool) -> Pool:
@@ -52,33 +54,29 @@ def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact:
 def by_word(store: Store, query: str, k: int, wanted: Filter) -> Pool:
     """The k passages that BM25 puts first."""
     rows = store.keyword(query, k, wanted)
-    return Pool([], {}, [row[0] for row in rows], dict(rows))
+    return Pool([], {}, [row[0] for row in rows], dict(rows), len(match_terms(query)))
 
 
 def fused(store: Store, query: FloatArray, semantic: Pool, keyword: Pool, curve: Curve) -> list[Candidate]:
-    """All of both pools in the order of their probability; a passage found by word alone gets its cosine, too."""
-    missing = [i for i in keyword.keyword if i not in semantic.cosines]
-    cosines = semantic.cosines | _cosines(store, query, missing)
+    """All of both pools in one order; a passage found by word alone gets its cosine, too."""
+    cosines = semantic.cosines | _cosines(store, query, [i for i in keyword.keyword if i not in semantic.cosines])
     ids = list(cosines)
-    probabilities = curve.probability(
-        np.array([cosines[i] for i in ids], np.float32), np.array([keyword.bm25.get(i, 0.0) for i in ids], np.float32)
-    )
-    ranks = (_ranks(semantic.semantic), _ranks(keyword.keyword))
-    worth = curve.words / curve.cosine
+    bm25 = np.array([keyword.bm25.get(i, 0.0) for i in ids], np.float32)
+    scores = np.array(list(cosines.values()), np.float32) + WORTH * word_share(bm25, keyword.terms, store.size())
+    by_meaning, by_words = _ranks(semantic.semantic), _ranks(keyword.keyword)
     found = [
-        Candidate(
-            i, cosines[i] + worth * keyword.bm25.get(i, 0.0), float(p), cosines[i], keyword.bm25.get(i, 0.0),
-            ranks[0].get(i), ranks[1].get(i),
+        Candidate(i, score, chance, cosines[i], weight, by_meaning.get(i), by_words.get(i))
+        for i, score, chance, weight in zip(
+            ids, scores.tolist(), curve.probability(scores).tolist(), bm25.tolist(), strict=True
         )
-        for i, p in zip(ids, probabilities, strict=True)
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda c: (-c.score, c.id))
 
 
 def semantic_alone(pool: Pool, curve: Curve | None) -> list[Candidate]:
     """Candidates by cosine; their probability is of the cosine alone, and None without a curve."""
     cosines = np.array([pool.cosines[i] for i in pool.semantic], np.float32)
-    chances = [None] * len(cosines) if curve is None else curve.probability(cosines, np.zeros_like(cosines)).tolist()
+    chances = [None] * len(cosines) if curve is None else curve.probability(cosines).tolist()
     return [
         Candidate(i, pool.cosines[i], chance, pool.cosines[i], None, rank, None)
         for rank, (i, chance) in enumerate(zip(pool.semantic, chances, strict=True), 1)
