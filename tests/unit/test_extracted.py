@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from made_documents import docx, epub, odt, paragraph, pdf, pptx, xlsx
 
-from gemlet.documents import Document, Limits, isolation, read_document
-from gemlet.errors import MissingExtra, UnreadableDocument
+from gemlet.documents import Document, Limits, isolation, read_document, stop_reading
+from gemlet.errors import UnreadableDocument
 
 pytest.importorskip("kreuzberg")
 
@@ -143,6 +143,17 @@ def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
     assert len(read(tmp_path, "b.docx", docx(REPORT)).blocks) == 4
 
 
+def test_reading_can_be_stopped_from_another_thread(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    path.write_bytes(docx(paragraph("words") * 200_000))
+    timer = threading.Timer(0.3, stop_reading)
+    timer.start()
+    with pytest.raises(UnreadableDocument, match="or makes the reader crash"):
+        read_document(path)
+    timer.join()
+    assert len(read(tmp_path, "b.docx", docx(REPORT)).blocks) == 4
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of memory")
 def test_what_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "a.docx"
@@ -185,6 +196,6 @@ def test_a_forked_child_has_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation._worker, "ask", lambda *_: {"error": "extra"})
-    with pytest.raises(MissingExtra, match=r"reading \.docx files needs an extra: pip install 'gemlet\[docs\]'"):
+    monkeypatch.setattr(isolation, "find_spec", lambda _: None)
+    with pytest.raises(UnreadableDocument, match=r"a\.docx: needs an extra to be read: pip install 'gemlet\[docs\]'"):
         read(tmp_path, "a.docx", docx(REPORT))

@@ -206,9 +206,10 @@ def test_rows_of_a_table_are_not_torn(tmp_path: Path) -> None:
         assert all(line.startswith("|") and line.endswith("|") for line in passage.text.split("\n"))
 
 
-def test_blank_lines_are_at_most_one() -> None:
-    document = Document("text", None, None, [Block("a", 1), Block("b", 2), Block("c", 4), Block("d", 9)])
-    assert split(document, words)[0].text == "a\nb\n\nc\n\nd"
+def test_line_breaks_are_those_of_the_file() -> None:
+    blocks = [Block("a", 1), Block("b", 2), Block("c", 4), Block("d", 9), Block("same line", 9), Block("e", 5000)]
+    text = split(Document("text", None, None, blocks), words)[0].text
+    assert text == "a\nb\n\nc\n\n\n\n\nd\n\nsame line" + "\n" * 31 + "e"
 
 
 def test_the_page_is_the_one_it_begins_on() -> None:

@@ -12,7 +12,7 @@ from gemlet.documents.document import Block, BlockKind, Document, Kind, Limits, 
 from gemlet.documents.kinds import Format, Reader, format_of, sniff
 from gemlet.errors import UnreadableDocument
 
-__all__ = ["Block", "BlockKind", "Document", "Kind", "Limits", "kind_of", "read_document"]
+__all__ = ["Block", "BlockKind", "Document", "Kind", "Limits", "kind_of", "read_document", "stop_reading"]
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -27,8 +27,8 @@ def read_document(path: Path, *, limits: Limits | None = None) -> Document:
     limits  what that may take; None: Limits()
 
     A file without any text has no blocks. Raises UnreadableDocument for what is no regular file, cannot be opened, is
-    binary, larger than the limits, broken, encrypted, or takes more time or memory than the limits say; MissingExtra
-    when its kind needs the extra `docs`, which is not installed.
+    binary, larger than the limits, broken, encrypted, takes more time or memory than the limits say, or needs the extra
+    `docs`, which is not installed; the error's `reason` says which.
     """
     limits = limits or Limits()
     try:
@@ -39,6 +39,16 @@ def read_document(path: Path, *, limits: Limits | None = None) -> Document:
         raise UnreadableDocument(path, f"cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise UnreadableDocument(path, "takes more memory than there is") from error
+
+
+def stop_reading() -> None:
+    """End the reading of a PDF, an Office file or the like at once, on Ctrl-C for example.
+
+    Whoever waits for one gets UnreadableDocument; others can be read afterwards.
+    """
+    from gemlet.documents import isolation
+
+    isolation.stop()
 
 
 def _read(path: Path, limits: Limits) -> Document:

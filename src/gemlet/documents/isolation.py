@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gemlet.documents.document import Limits, Unreadable, megabytes
-from gemlet.errors import MissingExtra
 
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -63,10 +63,10 @@ class _Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]
 
-    def close(self) -> None:
-        """End the process; the next ask() starts another."""
-        with self._lock:
-            self._stop()
+    def kill(self) -> None:
+        """End the process at once, without waiting for whoever asks it; the next ask() starts another."""
+        if (process := self._process) is not None:
+            process.kill()
 
     def forget(self) -> None:
         """In a forked child: the process is the parent's."""
@@ -110,20 +110,25 @@ def _exchange(process: "subprocess.Popen[bytes]", request: str, most: int) -> di
 
 
 _worker = _Worker()
-atexit.register(_worker.close)
+atexit.register(_worker.kill)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_worker.forget)
+
+
+def stop() -> None:
+    """End the process; whoever waits for a reply gets Unreadable."""
+    _worker.kill()
 
 
 def extract(path: Path, mime: str, limits: Limits) -> dict[str, Any]:
     """Title, pages and nodes of a file, as worker.py describes them.
 
-    Raises Unreadable for what it cannot read within the limits, MissingExtra without kreuzberg.
+    Raises Unreadable for what it cannot read within the limits, or without kreuzberg.
     """
+    if find_spec("kreuzberg") is None:
+        raise Unreadable("needs an extra to be read: pip install 'gemlet[docs]'")
     reply = _worker.ask(path, mime, limits)
     error = reply.get("error")
-    if error == "extra":
-        raise MissingExtra("docs", f"reading {path.suffix or 'such'} files")
     if error == "memory":
         raise Unreadable(f"takes more than {megabytes(limits.memory_bytes)} of memory to read")
     if error is not None:

@@ -201,6 +201,11 @@ class Index:
             "digest": made.get("model"),
         }
 
+    def release(self) -> None:
+        """Let go of the model, unless it is the caller's; who needs it again loads it in a moment."""
+        if not isinstance(self._model, Embedder):
+            self._embedder, self._checked = None, False
+
     # Inside
 
     @contextmanager
@@ -212,12 +217,7 @@ class Index:
             yield store
 
     def _run(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:
-        return Update(store, lambda: self._embedder_for(store), self._release, self._limits, listener).run(roots)
-
-    def _release(self) -> None:
-        """Let go of the model, unless it is the caller's; who needs it again loads it in a moment."""
-        if not isinstance(self._model, Embedder):
-            self._embedder, self._checked = None, False
+        return Update(store, lambda: self._embedder_for(store), self.release, self._limits, listener).run(roots)
 
     def _check_dim(self, store: Store) -> None:
         """What can be told without the model."""

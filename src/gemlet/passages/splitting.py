@@ -16,6 +16,9 @@ CHUNKER = 1
 _JOINT = 1
 """The tokens that a line break or a blank line between two pieces takes."""
 
+_MOST_BREAKS = 31
+"""Line breaks between two blocks that are kept: as many are one token."""
+
 Range = tuple[int, int]
 """Pieces from the first to before the last."""
 
@@ -185,7 +188,7 @@ class _Writer:
         return Passage(text, title, first_line, last_line, self._blocks[shown[0].block].page)
 
     def _text(self, pieces: Sequence[Piece]) -> str:
-        """As the document has it, but never more than one blank line between two blocks."""
+        """As the document has it, with its blank lines: a place in the text tells the line in the file."""
         parts: list[str] = []
         following = 0  # the line behind the last block
         at = 0
@@ -196,7 +199,8 @@ class _Writer:
                 end = pieces[at].end
             block = self._blocks[number]
             if parts:
-                parts.append("\n" if block.line == following else "\n\n")
+                breaks = block.line - following + 1
+                parts.append("\n" * min(breaks, _MOST_BREAKS) if breaks > 0 else "\n\n")
             parts.append(block.text[begin:end])
             following = block.line + block.text.count("\n") + 1 if at + 1 < len(pieces) else 0
             at += 1

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MANY = 500
 """Rows asked for in one statement."""
 
+LARGE = 20_000
+"""Passages from which on a word that is everywhere finds none by itself."""
+
 _BLOCK = 4096
 """Vectors handed on together."""
 
@@ -48,6 +51,10 @@ class Store(Opened):
         """(path, reason) of each file that could not be read, in order; not of those that are no documents at all."""
         sql = "SELECT path, reason FROM problems WHERE reason <> '' ORDER BY path"
         return [(os.fsdecode(path), reason) for path, reason in self._rows(sql)]
+
+    def size(self) -> int:
+        """How many passages there are."""
+        return int(self._rows("SELECT count(*) FROM passages")[0][0])
 
     def counts(self) -> dict[str, int]:
         """How many files, documents, passages and problems there are."""
@@ -103,7 +110,11 @@ class Store(Opened):
     def keyword(
         self, query: str, k: int, wanted: Filter = EVERYTHING, *, title_weight: float = 1.0
     ) -> list[tuple[int, float]]:
-        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first."""
+        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first.
+
+        In a large index a passage needs one of the query's rarer words, and the others count where it has one: to rank
+        every passage that says "the" takes a large part of a second, and changes next to nothing.
+        """
         expression = self._expression(match_terms(query)) if k > 0 else ""
         if not expression:
             return []
@@ -174,19 +185,19 @@ class Store(Opened):
             return self._rows(sql, *values)
 
     def _expression(self, terms: list[str]) -> str:
-        """Any of the terms. In a large index one of the rarer ones must be there, and the others count where it is.
-
-        Ranking every passage with "the" takes most of a second where there are 100,000, and changes next to nothing.
-        """
+        """Any of the terms; in a large index, where one of the rarer ones is: "" when a query has none."""
         whole = " OR ".join(terms)
         many = int(self.meta("vectors") or 0)
-        if many < _LARGE or len(terms) < 2:
+        if many < LARGE or len(terms) < 2:
             return whole
         most = min(many // 20, _RARE)
-        found = {term: self._rows(_AT_MOST, term, most + 1)[0][0] for term in terms}
-        rare = [term for term in terms if found[term] <= most] or [min(terms, key=lambda t: self._rows(_ALL, t)[0][0])]
-        if not any(found[term] for term in rare):
-            return whole
+        found = {term: self._rows(_COUNT, term, most + 1)[0][0] for term in terms}
+        rare = [term for term in terms if 0 < found[term] <= most]
+        if not rare:
+            counts = {term: self._rows(_COUNT, term, many)[0][0] for term in terms if found[term]}
+            if not counts or (len(counts) < len(terms) and min(counts.values()) > many // 4):
+                return ""
+            rare = [min(counts, key=counts.__getitem__)]
         return whole if len(rare) == len(terms) else f"({' OR '.join(rare)}) AND ({whole})"
 
     def _live(self, ids: list[int]) -> set[int]:
@@ -241,10 +252,8 @@ class Store(Opened):
         return scale, np.frombuffer(codes, np.int8)
 
 
-_LARGE = 20_000  # passages
-_RARE = 10_000  # passages that have a term, at the most
-_AT_MOST = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
-_ALL = "SELECT count(*) FROM passages_fts WHERE passages_fts MATCH ?"
+_RARE = 10_000  # passages that have a rarer word, at the most
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
 _PASSAGES = "SELECT passages FROM documents WHERE id = ?"
 
 
