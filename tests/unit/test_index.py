@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gemlet import Embedder
-from gemlet.errors import InputError, StoreMismatch, StoreNotFound
+from gemlet.documents import Block, Document
+from gemlet.errors import InputError, StoreMismatch, StoreNotFound, UnreadableDocument
 from gemlet.index import Index, Pace, default_path
 from gemlet.index import reading as reading_module
 from gemlet.index.pipeline import Pipeline
@@ -218,6 +219,33 @@ def test_unreadable_files_are_listed_and_binary_ones_are_not(index: Index, docs:
     write(docs, nul="no more")
     report = index.update()
     assert (report.problems, report.added) == ([], 1)
+
+
+def test_files_that_need_an_extra_are_tried_again_when_it_may_be_there(
+    index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("x.pdf", "y.pdf"):
+        (docs / name).write_bytes(b"%PDF-1.7 " + name.encode())
+        settle(docs / name)
+
+    def missing(path: Path, **_: object) -> object:
+        calls.append(path.name)
+        raise UnreadableDocument(path, "needs an extra to be read: pip install 'gemlet[docs]'")
+
+    with monkeypatch.context() as patch:
+        real = reading_module.read_document
+        patch.setattr(
+            reading_module, "read_document", lambda path, **o: (missing if path.suffix == ".pdf" else real)(path, **o)
+        )
+        assert len(index.update([docs]).problems) == 2
+        assert calls == ["x.pdf"]  # the second is known to need the same
+        assert len(index.update().problems) == 2
+        assert calls == ["x.pdf", "x.pdf"]
+    monkeypatch.setattr(
+        reading_module, "read_document", lambda *_, **__: Document("pdf", None, None, [Block("Now it is read.", 1)])
+    )
+    assert (index.update().added, index.store.problems()) == (2, [])
 
 
 def test_a_file_that_becomes_unreadable_takes_its_old_text_along(index: Index, docs: Path) -> None:
