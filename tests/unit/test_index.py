@@ -494,6 +494,35 @@ def test_an_interrupted_run_keeps_what_was_complete_and_the_next_goes_on(
     assert numbers(report) == (43 - kept, 0, 0, 0, kept)
 
 
+def test_of_a_long_document_that_was_interrupted_no_vector_is_made_twice(
+    index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(docs, long="\n\n".join(f"Paragraph {i} of many. {'And more. ' * 60}" for i in range(400)))
+    monkeypatch.setattr("gemlet.index.pipeline._LONG", 20)
+    real, calls = Pipeline._embed, []
+
+    def stop_at_sixth(self: Pipeline, rows: object) -> None:
+        calls.append(rows)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        real(self, rows)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "_embed", stop_at_sixth)
+        with pytest.raises(KeyboardInterrupt):
+            index.update([docs])
+    assert "long.txt" not in texts_of(index)
+    report = index.update()
+    assert report.reused > 10
+    with Index(index.path.with_name("other.db"), model=index.embedder) as other:
+        whole = other.update([docs])
+        assert report.tokens < whole.tokens
+        for file in other.store.files():
+            ours, theirs = (i.store.vectors([p.id for p in i.store.passages_of(file.path)])[1] for i in (index, other))
+            assert (ours == theirs).all()
+    assert index.store._rows("SELECT count(*) FROM spare") == [(0,)]
+
+
 def test_the_listener_hears_files_bytes_rate_and_time_left(index: Index, docs: Path) -> None:
     heard: list[Pace] = []
 
