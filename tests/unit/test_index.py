@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from gemlet import Embedder
 from gemlet.documents import Block, Document
 from gemlet.errors import InputError, StoreMismatch, StoreNotFound, UnreadableDocument
-from gemlet.index import Index, Pace, default_path
+from gemlet.index import Index, Pace, Report, default_path
 from gemlet.index import reading as reading_module
 from gemlet.index.pipeline import Pipeline
 from gemlet.passages import Passage
@@ -405,6 +406,7 @@ def test_remove_takes_out_what_it_names_and_refuses_what_is_not_in(index: Index,
 def test_without_roots_there_is_nothing_to_do(index: Index) -> None:
     with pytest.raises(InputError, match="nothing was indexed before"):
         index.update()
+    assert not index.path.exists()
 
 
 def test_the_index_does_not_index_itself(tiny: Embedder, docs: Path) -> None:
@@ -468,6 +470,40 @@ def test_rebuild_makes_the_same_roots_anew_with_other_settings(
     assert sorted(p.name for p in index.path.parent.iterdir() if p.name != "docs") == [
         "index.db", "index.db-shm", "index.db-wal", "index.db.lock", "index.db.scan",
     ]  # fmt: skip
+
+
+def test_a_rebuild_that_was_interrupted_goes_on_or_begins_anew_with_other_settings(
+    index: Index, docs: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.update([docs])
+    beside = index.path.with_name("index.db.new")
+
+    def rebuild(**options: Any) -> Report:
+        with Index(index.path, model=tiny_checkpoint, **options) as other:
+            return other.rebuild()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for again, added, unchanged in (({"quantization": "bf16"}, 0, 3), ({}, 3, 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr("gemlet.store.writer.StoreWriter.copy_to", stop)
+            with pytest.raises(KeyboardInterrupt):
+                rebuild(quantization="bf16")
+        assert beside.exists()
+        assert len(texts_of(index)) == 3
+        report = rebuild(**again)
+        assert (report.added, report.unchanged) == (added, unchanged)
+        assert not beside.exists()
+    assert index.status()["quantization"] == "q8_0"
+
+
+def test_a_rebuild_never_loses_what_is_not_there(index: Index, docs: Path, tmp_path: Path) -> None:
+    index.update([docs])
+    docs.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="is not there, its files would leave the index: attach it"):
+        index.rebuild()
+    assert len(texts_of(index)) == 3
 
 
 def test_an_interrupted_run_keeps_what_was_complete_and_the_next_goes_on(
