@@ -22,11 +22,13 @@ def default_path() -> Path:
 
 
 def delete(index: Path) -> None:
+    """Remove an index with all that lies beside it."""
     for ending in ("", "-wal", "-shm", ".lock", ".scan"):
         index.with_name(index.name + ending).unlink(missing_ok=True)
 
 
 def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths as the index has them: absolute, with links as they are."""
     return [os.path.abspath(os.path.expanduser(os.fspath(path))) for path in paths]
 
 
