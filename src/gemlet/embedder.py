@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet import _core, vectors
-from gemlet.checkpoint import read_checkpoint, storage_of
+from gemlet.checkpoint import Checkpoint, read_checkpoint, storage_of
 from gemlet.errors import InputError, OutputError, TruncationWarning, warn
 from gemlet.packing import Batch, Sequences, Truncation, fit, pack
 from gemlet.pretrained import find
@@ -112,6 +112,7 @@ class Embedder:
         threads = _positive("threads", _cores() if threads is None else threads)
         if quantization is not None:
             _one_of("quantization", quantization, Quantization)
+        self.name = os.fspath(name_or_path)
         with Terminal() as progress:
             path = find(name_or_path, offline=offline, progress=progress)
             if quantization in (None, "q8_0") and path.is_dir():
@@ -219,6 +220,11 @@ class Embedder:
     def threads(self) -> int:
         """How many threads a call may use."""
         return self._model.threads
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What was read of the checkpoint's folder or file."""
+        return self._checkpoint
 
     @property
     def isa(self) -> str:

@@ -10,6 +10,7 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
+├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
 ├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 ├── StoreError                                   an index cannot be opened, read or written
 │   ├── StoreNotFound     .path                  there is no index
@@ -101,6 +102,14 @@ class InvalidDimension(InputError):
 
 class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
+
+
+class GenerationError(GemletError):
+    """A language model cannot be reached or run, refused, hung, or sent no text. `where`: its address or file."""
+
+    def __init__(self, message: str, where: str | None = None) -> None:
+        self.where = where
+        super().__init__(message)
 
 
 class UnreadableDocument(GemletError):

@@ -13,7 +13,7 @@ from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store import Entry, Filter, Store, StoreWriter
-from gemlet.store.words import match_expression, words
+from gemlet.store.words import beginnings, match_terms, words
 
 DIM = 8
 
@@ -187,10 +187,21 @@ def test_keyword_finds_words_of_scripts_with_and_without_spaces(writer: StoreWri
         assert writer.keyword(nothing, 5) == [], nothing
 
 
+def test_other_forms_of_a_word_are_found_behind_the_word_itself(writer: StoreWriter) -> None:
+    texts = {"a": "Die Planeten kreisen.", "b": "Der Planet kreist.", "c": "Книга о планетах", "d": "Plan and plane."}
+    for name, text in texts.items():
+        put(writer, f"/d/{name}", entry(name, passage(text)))
+    assert [p.paths[0] for p in writer.passages([i for i, _ in writer.keyword("Planeten", 9)])] == ["/d/a", "/d/b"]
+    assert [p.paths[0] for p in writer.passages([i for i, _ in writer.keyword("планета", 9)])] == ["/d/c"]
+    assert beginnings(['"planeten"', '"read document"', '"3.11"', '"plan"', '"日本"', '"भाषाएँ"']) == [
+        '"planet" *', '"भाषा" *',
+    ]  # fmt: skip
+
+
 def test_the_pairs_of_a_query_are_among_those_of_the_text() -> None:
     text = "日本語 とภาษาไทย한국어"
     indexed = set(words(text).split())
-    for term in match_expression(text).split(" OR "):
+    for term in match_terms(text):
         assert term.strip('"* ') in indexed
 
 
@@ -201,6 +212,21 @@ def test_more_matches_mean_a_higher_score_and_k_is_kept(writer: StoreWriter) -> 
     assert len(best) == 5
     assert [s for _, s in best] == sorted((s for _, s in best), reverse=True)
     assert writer.passages([best[0][0]])[0].paths == ("/d/29",)
+
+
+def test_in_a_large_index_frequent_words_count_only_beside_rarer_ones(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(100):
+        text = "the " * (1 + i % 3) + ("zebra " if i < 3 else "") + ("of " if i % 2 else "") + f"n{i}"
+        put(writer, f"/d/{i:02}", entry("x" * (i + 1), passage(text)))
+    queries = ("the zebra of", "the", "of the", "the quagga", "of quagga")
+    whole = {query: writer.keyword(query, 200) for query in queries}
+    monkeypatch.setattr("gemlet.store.store.LARGE", 50)
+    large = {query: writer.keyword(query, 200) for query in queries}
+    assert [len(hits) for hits in whole.values()] == [100, 100, 100, 100, 50]
+    assert [len(hits) for hits in large.values()] == [3, 100, 50, 0, 0]
+    assert [i for i, _ in large["the zebra of"]] == [i for i, _ in whole["the zebra of"][:3]]
 
 
 def test_below_means_the_path_or_what_lies_in_it(writer: StoreWriter) -> None:
@@ -221,7 +247,9 @@ def test_a_walk_tells_what_is_new_changed_and_gone(writer: StoreWriter) -> None:
         writer.note_problem(stamp("/d/broken"), "is broken")
     writer.begin_walk()
     met = [stamp("/d/same"), stamp("/d/touched", 2000), stamp("/d/new"), stamp("/d/broken"), young]
-    assert [s.path for s in writer.see(met)] == [b"/d/touched", b"/d/new", b"/d/young"]
+    count, changed = writer.see(met)
+    assert (count, [s.path for s in changed]) == (5, [b"/d/touched", b"/d/new", b"/d/young"])
+    assert writer.see(met) == (0, [])
     assert writer.unseen(b"/d", [b"/d/closed"]) == [b"/d/gone"]
     assert writer.unseen(b"/d") == [b"/d/closed/kept", b"/d/gone"]
     writer.begin_walk()
@@ -311,3 +339,17 @@ def test_nothing_is_left_beside_a_closed_index(tmp_path: Path) -> None:
     with Store(tmp_path / "index.db") as store:
         store.keyword("one", 1)
     assert [p.name for p in tmp_path.iterdir()] == ["index.db"]
+
+
+def test_in_a_large_index_words_that_are_everywhere_leave_the_rarer_ones_alone(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        put(writer, f"/{number}", entry(f"{number}", passage(f"the of {'heron' if number == 7 else 'sea'} {number}")))
+    few = {row[0] for row in writer.keyword("the heron", 99)}
+    assert len(few) == 12
+    monkeypatch.setattr("gemlet.store.store.LARGE", 10)
+    assert [row[0] for row in writer.keyword("the of heron", 99)] == [8]
+    assert len(writer.keyword("the of sea", 99)) == 11  # none is rare: the rarest
+    assert len(writer.keyword("the", 99)) == 12
+    assert writer.keyword("the unheard", 99) == []

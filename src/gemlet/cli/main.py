@@ -16,7 +16,11 @@ COMMANDS = {
     "embed": "Turn texts into vectors.",
     "similarity": "Compare texts by meaning.",
     "tokenize": "Show texts as the model sees them.",
+    "index": "Index folders, for `gemlet search`.",
     "quantize": "Write a checkpoint as one .gguf file.",
+    "search": "Find passages of your files by meaning and by words.",
+    "ask": "Answer a question from your files, with sources.",
+    "mcp": "Serve the index to other programs' models.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }

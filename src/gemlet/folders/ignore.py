@@ -110,7 +110,7 @@ def _parse(line: str) -> Parsed | None:
 
     try:
         (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
-    except ValueError:  # nothing in the line, or no pattern
+    except (ValueError, re.error):  # nothing in the line, or no pattern
         return None
     regex = getattr(pattern, "regex", None)
     if regex is None or pattern.include is None:

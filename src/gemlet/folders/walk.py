@@ -28,6 +28,10 @@ class Stamp:
     inode: int
     settled: bool = True
 
+    def same(self, other: "Stamp") -> bool:
+        """Whether both show the same file in the same state."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
 
 @dataclass
 class Walk:

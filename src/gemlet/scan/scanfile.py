@@ -7,7 +7,6 @@ query with the codes of those rows that differ in the fewest.
 
 import mmap
 import os
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +59,7 @@ class ScanFile:
         self._scales: Scales = layout.array(content, "scales")
         self._bits: Bits = layout.array(content, "bits")
         self._map, self._header = content, header
+        self._scanners: dict[int, _core.Scanner] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -130,7 +130,7 @@ class ScanFile:
             return self.ids, self._scales
         if self._map.size() < self._header.layout.offset(None):  # reading what is not there would end the process
             raise StoreError(f"{self.path} has become shorter while it was in use: search again, and it is made anew")
-        scanner = _scanner(_threads() if threads is None else threads)
+        scanner = self._scanner(_threads() if threads is None else threads)
         if exact or not self._header.layout.binary:
             rows, scores = scanner.int8(self._codes, self._scales, vector, k, mask)
         else:
@@ -142,6 +142,12 @@ class ScanFile:
         """How many rows a search for k compares by their codes after it has compared all by their bits."""
         return max(CANDIDATES, len(self) // SHARE, 20 * k)
 
+    def _scanner(self, threads: int) -> _core.Scanner:
+        """The file's own pool of threads: one that outlives the last user of the module would be reported as a leak."""
+        if threads not in self._scanners:
+            self._scanners[threads] = _core.Scanner(threads)
+        return self._scanners[threads]
+
     def _is_true(self, part: str) -> bool:
         return self._header.is_true(part, self._header.layout.array(self._map, part))
 
@@ -150,12 +156,6 @@ class ScanFile:
         if allowed.shape != self.ids.shape or allowed.dtype != np.bool_:
             raise InputError(f"`allowed` is {allowed.dtype} {allowed.shape}: pass bool ({len(self)},)")
         return np.packbits(allowed, bitorder="little")
-
-
-@cache
-def _scanner(threads: int) -> _core.Scanner:
-    """One pool of threads for all files."""
-    return _core.Scanner(threads)
 
 
 def _threads() -> int:

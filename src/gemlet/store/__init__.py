@@ -1,16 +1,17 @@
-"""One SQLite file is the index: files, documents, passages, vectors, words.   (chapter 17: documents ↔ rows)
+"""One SQLite file is the index: files, documents, passages, vectors, words.   (chapter 16: documents ↔ rows)
 
 schema.py    the tables; opening, and what SQLite's errors mean
 words.py     what FTS5 is given, so that it finds words in scripts that write no spaces
 filters.py   Filter: which passages a search may return
 rows.py      what goes in and comes out
+opened.py    one open file: statements, snapshots, checks
 store.py     Store: what a search reads
 writer.py    StoreWriter: what indexing changes
 """
 
 from gemlet.store.filters import EVERYTHING, Filter
-from gemlet.store.rows import Entry, StoredFile, StoredPassage
+from gemlet.store.rows import Entry, Root, StoredFile, StoredPassage
 from gemlet.store.store import Store
-from gemlet.store.writer import StoreWriter
+from gemlet.store.writer import StoreWriter, is_below
 
-__all__ = ["EVERYTHING", "Entry", "Filter", "Store", "StoreWriter", "StoredFile", "StoredPassage"]
+__all__ = ["EVERYTHING", "Entry", "Filter", "Root", "Store", "StoreWriter", "StoredFile", "StoredPassage", "is_below"]

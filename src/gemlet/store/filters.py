@@ -1,9 +1,11 @@
-"""Which passages a search may return.   (chapter 17: filter → condition)"""
+"""Which passages a search may return.   (chapter 16: filter → condition)"""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+_FARTHEST = 2.0**62  # nanoseconds, the year 2116: SQLite's integers have 64 bits
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def condition(wanted: Filter) -> tuple[str, list[Any]]:
     for operator, seconds in ((">=", wanted.after), ("<", wanted.before)):
         if seconds is not None:
             parts.append(f"f.mtime_ns {operator} ?")
-            values.append(int(seconds * 1e9))
+            values.append(int(max(-_FARTHEST, min(seconds * 1e9, _FARTHEST))))
     if wanted.path_glob is not None:
         parts.append("path_matches(f.path)")
     return " AND ".join(parts) or "1", values

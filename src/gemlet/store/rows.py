@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it.   (chapter 17: rows)"""
+"""What goes into the store and comes out of it.   (chapter 16: rows)"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,21 @@ from gemlet.passages import Passage
 Codes = npt.NDArray[np.int8]
 Scales = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Root:
+    """A file or folder that somebody named.
+
+    path     absolute, the file system's own bytes
+    hidden   hidden files are taken too; follow: symbolic links are followed
+    device   that it lay on when it was last walked
+    """
+
+    path: bytes
+    hidden: bool = False
+    follow: bool = False
+    device: int = 0
 
 
 @dataclass(frozen=True)

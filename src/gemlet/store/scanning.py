@@ -1,9 +1,9 @@
-"""The cache that the engine scans, beside the index and as current as it.   (chapter 17: vectors → ScanFile)"""
+"""The cache that the engine scans, beside the index and as current as it.   (chapter 16: vectors → ScanFile)"""
 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from gemlet.errors import StoreError
@@ -34,6 +34,15 @@ def current_scan(index: Path, held: ScanFile | None, generation: int, vectors: C
         return _made(path, vectors)
     except OSError:
         return _made_elsewhere(index, vectors)
+
+
+def write_scan(index: Path, generation: int, vectors: Callable[[], Vectors]) -> None:
+    """Make the file beside the index current, so that the next search need not; where it cannot be, do nothing."""
+    path = scan_path(index)
+    with suppress(OSError):
+        found = ScanFile.open(path)
+        if found is None or found.generation != generation:
+            _made(path, vectors)
 
 
 def _made(path: Path, vectors: Callable[[], Vectors]) -> ScanFile:

@@ -1,10 +1,10 @@
-"""The file itself: its tables, how it is opened, and what its errors mean.   (chapter 17: path → connection)"""
+"""The file itself: its tables, how it is opened, and what its errors mean.   (chapter 16: path → connection)"""
 
 import secrets
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
@@ -12,11 +12,16 @@ from gemlet.store.words import TOKENIZER, WORDS
 
 APPLICATION_ID = 0x47454D4C  # "GEML"
 SCHEMA = 100 + WORDS
+COUNTED = ("files", "vectors")  # tables whose rows are counted in meta: damage can make rows vanish without a trace
 BUSY_S = 60.0  # how long a writer waits for another: the longest transaction is one large document's
 
 TABLES = f"""
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE roots(path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value, crc INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots(
+    path BLOB PRIMARY KEY,                 -- a file or folder that somebody named
+    hidden INTEGER NOT NULL, follow INTEGER NOT NULL,  -- how it is walked
+    device INTEGER NOT NULL                -- that it lay on: an empty folder on another is a disk that is not there
+) WITHOUT ROWID;
 CREATE TABLE documents(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE,             -- of the file's bytes and of what kind of file its name says
@@ -51,6 +56,10 @@ CREATE TABLE vectors(
     scale REAL NOT NULL, codes BLOB NOT NULL,   -- a number is its code, an int8, times the scale
     crc INTEGER NOT NULL
 );
+CREATE TABLE spare(                        -- vectors of a long document that is not complete yet: no search sees them
+    digest BLOB PRIMARY KEY,               -- of title and text
+    scale REAL NOT NULL, codes BLOB NOT NULL, crc INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE VIRTUAL TABLE passages_fts USING fts5(title, text, content='', tokenize="{TOKENIZER}");
 """
 
@@ -70,8 +79,9 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
                     f"cannot make the folder {path.parent}: {error.strerror}; take another place with --index"
                 ) from None
             return _prepared(_open(path, "mode=rwc"), path, write=True)
-        if not path.exists():
-            raise StoreNotFound(str(path))
+        with suppress(PermissionError):  # opening it will say so
+            if not path.exists():
+                raise StoreNotFound(str(path))
         return _open_to_read(path)
 
 
@@ -104,6 +114,9 @@ def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sql
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if write and not tables:
         _make(connection)
+    elif not tables:  # somebody was about to make it
+        connection.close()
+        raise StoreNotFound(str(path))
     elif found != APPLICATION_ID:
         connection.close()
         raise StoreError(f"{path} is no gemlet index: name another file with --index")
@@ -114,7 +127,7 @@ def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sql
             f"the index {path} has format {version}, this gemlet reads {SCHEMA}: "
             "delete it and run `gemlet index` again, or use the gemlet that made it"
         )
-    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA cache_size = -8000")
     connection.execute("PRAGMA temp_store = FILE")
     if write:
         connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode: a killed process loses nothing
@@ -133,13 +146,20 @@ def _make(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             # A random start: the vectors kept beside a deleted index are never taken for those of its successor.
             start = secrets.randbits(62)
-            connection.execute("INSERT INTO meta VALUES ('generation', ?)", (start,))
+            for key, value in {"generation": start, **dict.fromkeys(COUNTED, 0)}.items():
+                connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, value, crc_of(key, value)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction; after some errors, a full disk for one, SQLite itself has done so."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 @contextmanager
@@ -147,6 +167,8 @@ def guarded(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into gemlet's: one line that says what happened to which file and what to do."""
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite quotes what it found, be it text or not
+        raise StoreCorrupt(str(path), error.reason) from None
     except sqlite3.Error as error:
         code = _code(error)
         reason = str(error)

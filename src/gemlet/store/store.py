@@ -1,21 +1,18 @@
-"""The index as a reader sees it: passages by id, by word and by file.   (chapter 17: questions → rows)"""
+"""The index as a reader sees it: passages by id, by word and by file.   (chapter 16: questions → rows)"""
 
 import os
-import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
-from gemlet.store.rows import Codes, Ids, Scales, StoredFile, StoredPassage
-from gemlet.store.schema import connect, crc_of, guarded
-from gemlet.store.words import match_expression
+from gemlet.store.opened import Opened
+from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
+from gemlet.store.schema import guarded
+from gemlet.store.words import beginnings, match_terms
 
 if TYPE_CHECKING:
     from gemlet.scan import ScanFile
@@ -23,63 +20,46 @@ if TYPE_CHECKING:
 MANY = 500
 """Rows asked for in one statement."""
 
+LARGE = 20_000
+"""Passages from which on a word that is everywhere finds none by itself."""
+
 _BLOCK = 4096
 """Vectors handed on together."""
 
 
-class Store:
+class Store(Opened):
     """An index opened to read. Any number of processes may have it open, and any number of threads may use one Store.
 
     Every method raises StoreError when the file cannot be read, and StoreCorrupt when what it holds is damaged: each
     row has a checksum.
     """
 
-    _writes = False
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the index. Raises StoreNotFound, StoreError, StoreCorrupt."""
-        self.path = Path(path).expanduser().absolute()
-        self._lock = threading.RLock()
-        self._scan: ScanFile | None = None
-        self._connection = connect(self.path, write=self._writes)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file. The last process that does so leaves nothing beside it but the scan's cache."""
-        with self._lock, guarded(self.path):
-            self._connection.close()
+    _scan: "ScanFile | None" = None
 
     # What the index is
 
-    @property
-    def generation(self) -> int:
-        """Another number after every change to the passages or to which files have them."""
-        return int(self.meta("generation") or 0)
-
-    def meta(self, key: str) -> Any:
-        """What was written under the key: a str or int; None when nothing was."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return rows[0][0] if rows else None
-
     def roots(self) -> list[str]:
         """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
-        return [os.fsdecode(path) for (path,) in self._rows("SELECT path FROM roots ORDER BY path")]
+        return [os.fsdecode(root.path) for root in self.root_settings()]
+
+    def root_settings(self) -> list[Root]:
+        """The same, with how each is walked."""
+        rows = self._rows("SELECT path, hidden, follow, device FROM roots ORDER BY path")
+        return [Root(path, bool(hidden), bool(follow), device) for path, hidden, follow, device in rows]
 
     def problems(self) -> list[tuple[str, str]]:
-        """(path, reason) of each file that could not be read, in order."""
-        return [(os.fsdecode(p), r) for p, r in self._rows("SELECT path, reason FROM problems ORDER BY path")]
+        """(path, reason) of each file that could not be read, in order; not of those that are no documents at all."""
+        sql = "SELECT path, reason FROM problems WHERE reason <> '' ORDER BY path"
+        return [(os.fsdecode(path), reason) for path, reason in self._rows(sql)]
+
+    def size(self) -> int:
+        """How many passages there are."""
+        return int(self._rows("SELECT count(*) FROM passages")[0][0])
 
     def counts(self) -> dict[str, int]:
         """How many files, documents, passages and problems there are."""
-        tables = ("files", "documents", "passages", "problems")
-        return {table: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+        tables = ("files", "documents", "passages", "problems WHERE reason <> ''")
+        return {table.split()[0]: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
     def files(self, wanted: Filter = EVERYTHING) -> list[StoredFile]:
         """The files that pass the filter, in order."""
@@ -89,29 +69,37 @@ class Store:
             " d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id"
             f" WHERE {where} ORDER BY f.path"
         )
-        return [
-            StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in self._filtered(wanted, sql, values)
-        ]
+        with self._snapshot():
+            rows = self._filtered(wanted, sql, values)
+            if wanted.is_open():
+                self._check_files([row[0] for row in rows])
+        return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in rows]
 
     # Passages
 
     def passages(self, ids: Iterable[int]) -> list[StoredPassage]:
         """The passages with these ids, in the order asked for; one that has left the index meanwhile is left out."""
         wanted = [int(i) for i in ids]
-        found = {p.id: p for p in self._passages("p.id IN", wanted)}
+        with self._snapshot():
+            found = {p.id: p for p in self._passages("p.id IN", wanted)}
         return [found[i] for i in wanted if i in found]
 
     def passages_of(self, path: str | os.PathLike[str]) -> list[StoredPassage]:
         """A file's passages from first to last; none when the file is not in the index."""
         name = os.fsencode(os.path.abspath(path))
-        documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
-        return sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+        with self._snapshot():
+            documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
+            found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+            counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
+        if documents and (not counts or [p.ord for p in found] != list(range(counts[0]))):
+            raise StoreCorrupt(str(self.path), f"passages of document {documents[0]} are missing")
+        return found
 
     def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
         """(scales [n] float32, codes [n, dim] int8) of these passages, in this order. Raises KeyError."""
         found = {}
         for part in _parts([int(i) for i in ids]):
-            sql = f"SELECT passage_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
+            sql = f"SELECT passage_id, document_id, scale, codes, crc FROM vectors WHERE passage_id IN ({_marks(part)})"
             found.update({row[0]: self._vector(row) for row in self._rows(sql, *part)})
         rows = [found[int(i)] for i in ids]
         codes = np.array([codes for _, codes in rows], np.int8)
@@ -122,9 +110,13 @@ class Store:
     def keyword(
         self, query: str, k: int, wanted: Filter = EVERYTHING, *, title_weight: float = 1.0
     ) -> list[tuple[int, float]]:
-        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first."""
-        expression = match_expression(query)
-        if not expression or k < 1:
+        """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first.
+
+        In a large index a passage needs one of the query's rarer words, and the others count where it has one: to rank
+        every passage that says "the" takes a large part of a second, and changes next to nothing.
+        """
+        expression = self._expression(match_terms(query)) if k > 0 else ""
+        if not expression:
             return []
         allowed = self.allowed(wanted)
         passing = None if allowed is None else set(allowed.tolist())
@@ -166,38 +158,48 @@ class Store:
     def _all_vectors(self) -> Iterator[tuple[int, int, Iterator[tuple[Ids, Scales, Codes]]]]:
         """(generation, dim, blocks of vectors by ascending id) of one state of the index."""
         with self._snapshot():
-            yield self.generation, int(self.meta("dim") or 0), self._blocks()
+            self._check_files([row[0] for row in self._rows("SELECT path, crc FROM files ORDER BY path")])
+            self._check_count("files", self._rows("SELECT count(*) FROM files INDEXED BY files_document")[0][0])
+            self._check_count("vectors", count := self._rows("SELECT count(*) FROM vectors")[0][0])
+            if (dim := self.meta("dim")) is None and count:
+                raise StoreCorrupt(str(self.path), "the setting `dim` is missing")
+            yield self.generation, int(dim or 0), self._blocks()
 
     def _blocks(self) -> Iterator[tuple[Ids, Scales, Codes]]:
-        """Of the passages whose document some file has."""
+        """Of the passages whose document some file has; the others are read too, to see whether they are sound."""
+        live = {row[0] for row in self._rows("SELECT document_id FROM files")}
         cursor = self._connection.execute(
-            "SELECT passage_id, scale, codes, crc FROM vectors"
-            " WHERE document_id IN (SELECT document_id FROM files) ORDER BY passage_id"
+            "SELECT passage_id, document_id, scale, codes, crc FROM vectors ORDER BY passage_id"
         )
         while rows := cursor.fetchmany(_BLOCK):
-            pairs = [self._vector(row) for row in rows]
-            ids = np.array([row[0] for row in rows], np.int64)
-            yield ids, np.array([scale for scale, _ in pairs], np.float32), np.stack([codes for _, codes in pairs])
-
-    def _rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._lock, guarded(self.path):
-            return self._connection.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """One state of the index for several statements, whatever others write meanwhile."""
-        with self._lock, guarded(self.path):
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                self._connection.execute("ROLLBACK")
+            found = [(row[0], *self._vector(row)) for row in rows]
+            kept = [vector for row, vector in zip(rows, found, strict=True) if row[1] in live]
+            if kept:
+                ids, scales, codes = zip(*kept, strict=True)
+                yield np.array(ids, np.int64), np.array(scales, np.float32), np.stack(codes)
 
     def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
         with self._lock:
             if wanted.path_glob is not None:
                 self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob))
             return self._rows(sql, *values)
+
+    def _expression(self, terms: list[str]) -> str:
+        """Any of the terms, or of their other forms; in a large index, where a rarer one is: "" when there is none."""
+        forms = beginnings(terms)
+        many = int(self.meta("vectors") or 0)
+        if many < LARGE or len(terms) < 2:
+            return " OR ".join(terms + forms)
+        most = min(many // 20, _RARE)
+        found = {term: self._rows(_COUNT, term, most + 1)[0][0] for term in terms + forms}
+        rare = [term for term in found if 0 < found[term] <= most]
+        if not rare:
+            counts = {term: self._rows(_COUNT, term, many)[0][0] for term in terms if found[term]}
+            if not counts or (len(counts) < len(terms) and min(counts.values()) > many // 4):
+                return ""
+            rare = [min(counts, key=counts.__getitem__)]
+        others = [term for term in terms if found[term] > most]
+        return f"({' OR '.join(rare)}) AND ({' OR '.join(dict.fromkeys(rare + others))})"
 
     def _live(self, ids: list[int]) -> set[int]:
         """Those passages whose document some file still has."""
@@ -237,6 +239,9 @@ class Store:
             )
             for row in self._rows(sql, *part):
                 found[row[1]] = (*found.get(row[1], ()), self._path(row))
+            counted = f"SELECT count(*) FROM files INDEXED BY files_document WHERE document_id IN ({_marks(part)})"
+            if self._rows(counted, *part)[0][0] != sum(len(found.get(document, ())) for document in part):
+                raise StoreCorrupt(str(self.path), "files of a passage are missing")
         return found
 
     def _path(self, row: Sequence[Any]) -> str:
@@ -245,13 +250,15 @@ class Store:
         return os.fsdecode(row[0])
 
     def _vector(self, row: Sequence[Any]) -> tuple[float, Codes]:
-        """(scale, codes) of (passage id, scale, codes, crc)."""
-        self._check("vector", (row[0], repr(row[1]), *row[2:]))
-        return row[1], np.frombuffer(row[2], np.int8)
+        """(scale, codes) of a row of vectors."""
+        passage, document, scale, codes, crc = row
+        self._check("vector", (passage, document, repr(scale), codes, crc))
+        return scale, np.frombuffer(codes, np.int8)
 
-    def _check(self, what: str, row: Sequence[Any]) -> None:
-        if crc_of(*row[:-1]) != row[-1]:
-            raise StoreCorrupt(str(self.path), f"the {what} {row[0]!r} does not have its checksum")
+
+_RARE = 10_000  # passages that have a rarer word, at the most
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
+_PASSAGES = "SELECT passages FROM documents WHERE id = ?"
 
 
 def _parts(keys: list[int]) -> Iterator[list[int]]:

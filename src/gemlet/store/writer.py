@@ -1,4 +1,4 @@
-"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 17: documents → rows)
+"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 16: documents → rows)
 
 A document enters whole, with its passages, vectors and words, in one transaction. One that no file has any more is
 invisible at once and removed by collect(): until then a file that was moved finds it again.
@@ -13,8 +13,8 @@ from typing import Any
 
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.store.rows import Entry
-from gemlet.store.schema import crc_of, guarded
+from gemlet.store.rows import Entry, Root
+from gemlet.store.schema import COUNTED, crc_of, guarded, roll_back
 from gemlet.store.store import Store
 from gemlet.store.words import words
 
@@ -30,6 +30,7 @@ class StoreWriter(Store):
 
     _writes = True
     _changed = False
+    _more: dict[str, int]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -37,26 +38,42 @@ class StoreWriter(Store):
         with self._lock, guarded(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             self._changed = False
+            self._more = dict.fromkeys(COUNTED, 0)
             try:
                 yield
                 if self._changed:
-                    self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                    self._more["generation"] = 1
+                for key, more in self._more.items():
+                    if more:
+                        self.set_meta(key, int(self.meta(key)) + more)
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._roll_back()
+                roll_back(self._connection)
                 raise
 
     def set_meta(self, key: str, value: str | int) -> None:
         """Remember a value under a key."""
-        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", key, value, crc_of(key, value))
 
-    def add_root(self, path: bytes) -> None:
-        """Remember that a file or folder was indexed."""
-        self._do("INSERT OR IGNORE INTO roots VALUES (?)", path)
+    def add_root(self, root: Root) -> None:
+        """Remember that a file or folder was indexed, and how."""
+        row = (root.path, int(root.hidden), int(root.follow), root.device)
+        self._do("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?)", *row)
 
     def drop_root(self, path: bytes) -> None:
-        """Forget it, and what lies in it, as a root."""
+        """Forget a root, and those that lie in it."""
         self._do(f"DELETE FROM roots WHERE {_BELOW}", *_below(path))
+
+    def copy_to(self, other: "StoreWriter") -> None:
+        """Make another index what this one is, in one transaction: its readers see the one or the other."""
+        with self._lock, other._lock, guarded(other.path):
+            self._connection.backup(other._connection)
+
+    def write_scan(self) -> None:
+        """Write the cache that searches scan, unless it is current; a disk without room for it is no error."""
+        from gemlet.store.scanning import write_scan
+
+        write_scan(self.path, self.generation, self._all_vectors)
 
     # Files that were found
 
@@ -65,20 +82,27 @@ class StoreWriter(Store):
         self._do("CREATE TEMP TABLE IF NOT EXISTS seen(path BLOB PRIMARY KEY) WITHOUT ROWID")
         self._do("DELETE FROM temp.seen")
 
-    def see(self, stamps: Sequence[Stamp]) -> list[Stamp]:
-        """Note that these files are there. Returns those that are new, or may have changed since they were read."""
-        changed = []
+    def see(self, stamps: Sequence[Stamp]) -> tuple[int, list[Stamp]]:
+        """Note that these files are there: (how many the walk had not met before, those new or perhaps changed)."""
+        met, changed = 0, []
         with self._lock, guarded(self.path):
-            self._connection.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", [(s.path,) for s in stamps])
             for stamp in stamps:
+                if not self._connection.execute("INSERT OR IGNORE INTO temp.seen VALUES (?)", (stamp.path,)).rowcount:
+                    continue
+                met += 1
                 row = self._connection.execute(_KNOWN, (stamp.path, stamp.path)).fetchone()
                 if row != (stamp.size, stamp.mtime_ns, stamp.inode, 1):
                     changed.append(stamp)
-        return changed
+        return met, changed
 
-    def has_file(self, path: bytes) -> bool:
-        """Whether some version of the file is in the index."""
-        return bool(self._rows("SELECT 1 FROM files WHERE path = ?", path))
+    def document_of(self, path: bytes) -> int | None:
+        """The document that the file had when it was last read; None when it is not in the index."""
+        rows = self._rows("SELECT document_id FROM files WHERE path = ?", path)
+        return int(rows[0][0]) if rows else None
+
+    def met_below(self, root: bytes) -> bool:
+        """Whether the walk met any file at or below a path."""
+        return bool(self._rows(f"SELECT 1 FROM temp.seen WHERE {_BELOW} LIMIT 1", *_below(root)))
 
     def unseen(self, root: bytes, unlisted: Iterable[bytes] = ()) -> list[bytes]:
         """The files in `root` that the walk did not meet, but for those in `unlisted`, folders it could not list."""
@@ -87,9 +111,8 @@ class StoreWriter(Store):
             f" WHERE ({_BELOW}) AND path NOT IN (SELECT path FROM temp.seen) ORDER BY path"
         )
         found = [row[0] for row in self._rows(sql, *_below(root))]
-        for folder in unlisted:
-            found = [path for path in found if not is_below(path, folder)]
-        return found
+        closed = list(unlisted)
+        return [path for path in found if not any(is_below(path, folder) for folder in closed)]
 
     def below(self, root: bytes) -> list[bytes]:
         """The files in the index at or below a path, in order."""
@@ -109,8 +132,18 @@ class StoreWriter(Store):
         ]
 
     def known_vectors(self, passages: Sequence[Passage]) -> list[tuple[float, bytes] | None]:
-        """For each passage the (scale, codes) of one in the index with the same title and text, or None."""
+        """For each passage the (scale, codes) of one with the same title and text, or None."""
         return [self._known_vector(passage) for passage in passages]
+
+    def keep_vectors(self, vectors: Iterable[tuple[Passage, float, bytes]]) -> None:
+        """Keep (passage, scale, codes) of a document that is not complete, for known_vectors() of a later run."""
+        for passage, scale, codes in vectors:
+            row = (_digest(passage, 16), scale, codes)
+            self._do("INSERT OR REPLACE INTO spare VALUES (?, ?, ?, ?)", *row, crc_of(row[0], repr(scale), codes))
+
+    def drop_kept_vectors(self) -> None:
+        """Forget them: every document is complete."""
+        self._do("DELETE FROM spare")
 
     def add_document(self, entry: Entry) -> int:
         """Put a document in, whole; returns its id. One with the same hash must not be there."""
@@ -130,7 +163,8 @@ class StoreWriter(Store):
     def link(self, stamp: Stamp, document_id: int) -> None:
         """Say that a file has this document, instead of what it had."""
         row = (stamp.path, document_id, stamp.size, stamp.mtime_ns, stamp.inode, int(stamp.settled))
-        self._do("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", *row, crc_of(*row))
+        self._more["files"] -= self._do("DELETE FROM files WHERE path = ?", stamp.path).rowcount
+        self._more["files"] += self._do("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", *row, crc_of(*row)).rowcount
         self._do("DELETE FROM problems WHERE path = ?", stamp.path)
         self._changed = True
 
@@ -145,6 +179,15 @@ class StoreWriter(Store):
         for path in paths:
             removed += self._do("DELETE FROM files WHERE path = ?", path).rowcount
             self._do("DELETE FROM problems WHERE path = ?", path)
+        self._more["files"] -= removed
+        self._changed = self._changed or removed > 0
+        return removed
+
+    def unlink_below(self, path: bytes) -> int:
+        """Take out a file, or all files of a folder; returns how many of them were in."""
+        self._do(f"DELETE FROM problems WHERE {_BELOW}", *_below(path))
+        removed = self._do(f"DELETE FROM files WHERE {_BELOW}", *_below(path)).rowcount
+        self._more["files"] -= removed
         self._changed = self._changed or removed > 0
         return removed
 
@@ -158,7 +201,7 @@ class StoreWriter(Store):
         rows = self._rows("SELECT id, title, text FROM passages WHERE document_id = ?", document)
         for passage, title, text in rows:
             self._do(_FORGET_WORDS, passage, words(title or ""), words(text))
-            self._do("DELETE FROM vectors WHERE passage_id = ?", passage)
+            self._more["vectors"] -= self._do("DELETE FROM vectors WHERE passage_id = ?", passage).rowcount
         self._do("DELETE FROM passages WHERE document_id = ?", document)
         self._do("DELETE FROM documents WHERE id = ?", document)
         self._changed = True
@@ -177,7 +220,8 @@ class StoreWriter(Store):
         crc = crc_of(row, document, ord_, passage.title, passage.text, *place, key)
         self._do("UPDATE passages SET crc = ? WHERE id = ?", crc, row)
         vector = (row, document, scale, codes)
-        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, repr(scale), codes))
+        self._do("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", *vector, crc_of(row, document, repr(scale), codes))
+        self._more["vectors"] += 1
         self._do(
             "INSERT INTO passages_fts(rowid, title, text) VALUES (?, ?, ?)",
             row, words(passage.title or ""), words(passage.text),
@@ -185,23 +229,22 @@ class StoreWriter(Store):
 
     def _known_vector(self, passage: Passage) -> tuple[float, bytes] | None:
         sql = (
-            "SELECT v.passage_id, v.scale, v.codes, v.crc FROM passages p JOIN vectors v ON v.passage_id = p.id"
+            "SELECT v.passage_id, v.document_id, v.scale, v.codes, v.crc"
+            " FROM passages p JOIN vectors v ON v.passage_id = p.id"
             " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
         )
         rows = self._rows(sql, _key(passage), passage.title, passage.text)
-        if not rows:
-            return None
-        scale, codes = self._vector(rows[0])
-        return scale, codes.tobytes()
+        if rows:
+            scale, codes = self._vector(rows[0])
+            return scale, codes.tobytes()
+        for row in self._rows("SELECT digest, scale, codes, crc FROM spare WHERE digest = ?", _digest(passage, 16)):
+            self._check("vector", (row[0], repr(row[1]), *row[2:]))
+            return row[1], row[2]
+        return None
 
     def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
         with self._lock, guarded(self.path):
             return self._connection.execute(sql, values)
-
-    def _roll_back(self) -> None:
-        """SQLite itself has rolled back after some errors, a full disk for one."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
 
 _KNOWN = (
@@ -226,6 +269,9 @@ def is_below(path: bytes, folder: bytes) -> bool:
 
 def _key(passage: Passage) -> int:
     """Hash of title and text, as SQLite's integer."""
+    return int.from_bytes(_digest(passage, 8), "big", signed=True)
+
+
+def _digest(passage: Passage, size: int) -> bytes:
     title = "" if passage.title is None else f"t{passage.title}"
-    digest = blake2b(f"{title}\0{passage.text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    return blake2b(f"{title}\0{passage.text}".encode(), digest_size=size).digest()

@@ -1,0 +1,212 @@
+"""Fit the curves of src/gemlet/relevance.py: what a score says of a hit, for each task and dimension.
+
+Rows are what a search shows: each query's first hits, judged as published. Half of the weight is of queries whose
+answer is there, half of queries without one: the same queries with their relevant documents taken out, and the queries
+of other sets. So a probability is right for a user of whose queries every second has an answer in the index.
+
+Prints the table for relevance.py, how well it is calibrated, and what the threshold lets through.
+Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--model NAME]
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corpora import CORPORA, Corpus
+from gemlet.folders import Stamp
+from gemlet.passages import Passage
+from gemlet.relevance import MATCH, WORTH, Curve, word_share
+from gemlet.store import Entry, StoreWriter
+from gemlet.store.words import match_terms
+from gemlet.vectors import MATRYOSHKA_DIMS, normalize
+from remembered import Remembered
+
+SHOWN = 10  # hits of a query that are looked at
+FOREIGN = 300  # queries of other sets at most that are asked of a set
+ROUNDS = 50  # of Newton's method
+RIDGE = 1e-7
+
+FAMILIES = {
+    "search result": ("xquad-en", "xquad-de", "xquad-ar", "xquad-zh", "belebele-deu-eng", "scifact"),
+    "question answering": ("xquad-en", "xquad-de", "xquad-ar", "xquad-zh", "belebele-deu-eng"),
+    "fact checking": ("scifact",),
+    "code retrieval": ("mbpp", "cosqa"),
+}
+"""The sets that a task's prompt is for."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries asked of one set.
+
+    queries   [q, 768] float32
+    shares    [q, documents] float32, see word_share()
+    relevant  [q, documents] bool
+    answered  whether the set has the answers
+    """
+
+    name: str
+    queries: npt.NDArray[np.float32]
+    documents: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]
+    relevant: npt.NDArray[np.bool_]
+    answered: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Hits as they would be shown: score, relevant or not, weight, the query, whether that has an answer."""
+
+    score: Floats
+    relevant: npt.NDArray[np.bool_]
+    weight: Floats
+    query: npt.NDArray[np.int64]
+    answered: npt.NDArray[np.bool_]
+
+
+class Words:
+    """What whole documents have of a query's words, by the store's own FTS5."""
+
+    def __init__(self, corpus: Corpus, folder: Path) -> None:
+        self._size = len(corpus.papers)
+        self._store = StoreWriter(folder / f"{corpus.name}.db")
+        with self._store.transaction():
+            for number, paper in enumerate(corpus.papers):
+                passage = Passage(paper.text, paper.title, 1, 1, None)
+                nothing = np.zeros((1, 1), np.int8)
+                entry = Entry(b"%d" % number, "text", None, paper.title, [passage], np.zeros(1, np.float32), nothing)
+                self._store.link(Stamp(b"/%d" % number, 0, 0, 0), self._store.add_document(entry))
+
+    def share(self, query: str) -> npt.NDArray[np.float32]:
+        """[documents] float32."""
+        scores = np.zeros(self._size, np.float32)
+        for passage, score in self._store.keyword(query, self._size):
+            scores[passage - 1] = score
+        return word_share(scores, len(match_terms(query)), self._size)
+
+
+def ask(model: Remembered, corpus: Corpus, words: Words, texts: list[str], names: list[str | None], task: str) -> Asked:
+    """Ask queries of a set: `names` are theirs in the set, None for a query from elsewhere."""
+    order = {paper.name: i for i, paper in enumerate(corpus.papers)}
+    relevant = np.zeros((len(texts), len(order)), bool)
+    for row, name in enumerate(names):
+        for paper in corpus.relevant[name] if name is not None else ():
+            relevant[row, order[paper]] = True
+    documents = model.encode_document([p.text for p in corpus.papers], titles=[p.title for p in corpus.papers])
+    shares = np.stack([words.share(text) for text in texts])
+    queries = model.encode_query(texts, prompt_name=task)
+    return Asked(corpus.name, queries, documents, shares, relevant, names[0] is not None)
+
+
+def ask_all(model: Remembered, sets: dict[str, Corpus], task: str, folder: Path) -> list[Asked]:
+    """Each set's own queries, and those of the others."""
+    asked = []
+    for name in [name for name in FAMILIES[task] if name in sets]:
+        corpus = sets[name]
+        words = Words(corpus, folder)
+        asked.append(ask(model, corpus, words, list(corpus.queries.values()), list(corpus.queries), task))
+        foreign = _foreign(sets, name)
+        if foreign:
+            asked.append(ask(model, corpus, words, foreign, [None] * len(foreign), task))
+    return asked
+
+
+def _foreign(sets: dict[str, Corpus], name: str) -> list[str]:
+    """Queries that the set cannot answer: of sets about other things (all of XQuAD is about the same)."""
+    kin = name.split("-")[0]
+    texts = [text for other, corpus in sets.items() if other.split("-")[0] != kin for text in corpus.queries.values()]
+    return [str(text) for text in np.random.default_rng(0).permutation(np.array(texts))[:FOREIGN]] if texts else []
+
+
+def shown(asked: list[Asked], dim: int, words: bool) -> Rows:
+    """The hits that a search would show, by vectors and words or by vectors alone; each set weighs the same."""
+    parts: list[tuple[Any, ...]] = []
+    number = 0
+    for part in asked:
+        scores = normalize(part.queries[:, :dim].copy()) @ normalize(part.documents[:, :dim].copy()).T
+        scores = scores + WORTH * part.shares if words else scores
+        for kept in (True, False) if part.answered else (False,):
+            left = scores if kept else np.where(part.relevant, -np.inf, scores)  # without the answer
+            top = np.argsort(-left, axis=1)[:, :SHOWN]
+            row = np.arange(len(top))[:, None]
+            queries = np.repeat(np.arange(number, number + len(top)), top.shape[1])
+            number += len(top)
+            share = (0.5 if kept else 0.25) / top.size
+            relevant = (part.relevant[row, top] & kept).ravel()
+            parts.append((left[row, top].ravel(), relevant, np.full(top.size, share), queries, np.full(top.size, kept)))
+    return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def fit(rows: Rows) -> Curve:
+    """Weighted logistic regression on the score, by Newton's method, with a touch of ridge."""
+    x = np.stack([np.ones(len(rows.score)), rows.score], axis=1).astype(np.float64)
+    y, weight = rows.relevant.astype(np.float64), rows.weight / rows.weight.sum()
+    beta = np.zeros(2)
+    for _ in range(ROUNDS):
+        p = 1 / (1 + np.exp(-x @ beta))
+        gradient = x.T @ (weight * (y - p)) - RIDGE * beta
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(2)
+        beta = beta + np.linalg.solve(hessian, gradient)
+    return Curve(slope=float(beta[1]), offset=float(beta[0]))
+
+
+def report(rows: Rows, curve: Curve) -> str:
+    """How far stated and true probabilities are apart; what the threshold does to queries with and without answer."""
+    p = curve.probability(rows.score.astype(np.float32)).astype(np.float64)
+    bins = np.minimum((p * 10).astype(int), 9)
+    gaps = [
+        rows.weight[bins == b].sum()
+        * abs(np.average(rows.relevant[bins == b] - p[bins == b], weights=rows.weight[bins == b]))
+        for b in range(10)
+        if (bins == b).any()
+    ]
+    best = np.zeros(rows.query.max() + 1)
+    np.maximum.at(best, rows.query, p)
+    found = np.zeros(len(best))
+    np.maximum.at(found, rows.query, p * rows.relevant)
+    answered = np.zeros(len(best), bool)
+    answered[rows.query] = rows.answered
+    there = answered & (found > 0)
+    return (
+        f"calibration error {sum(gaps) / rows.weight.sum():.3f}; of the answers among the first {SHOWN} "
+        f"{(found[there] >= MATCH).mean():.1%} pass {MATCH}, of queries without an answer "
+        f"{(best[~answered] < MATCH).mean():.1%} find nothing"
+    )
+
+
+def main() -> None:
+    """Fit and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors.")
+    parser.add_argument("--model", default="google/embeddinggemma-300m")
+    parser.add_argument("--sets", nargs="+", choices=list(CORPORA), default=list(CORPORA))
+    parser.add_argument("--tasks", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    options = parser.parse_args()
+    model = Remembered(options.model, options.cache, offline=True)
+    sets = {name: CORPORA[name](options.data_dir) for name in options.sets}
+    tables: dict[str, list[str]] = {"BOTH": [], "VECTORS": []}
+    for task in options.tasks:
+        with tempfile.TemporaryDirectory() as folder:
+            asked = ask_all(model, sets, task, Path(folder))
+        for table, lines in tables.items():
+            lines.append(f'    "{task}": {{')
+            for dim in MATRYOSHKA_DIMS:
+                rows = shown(asked, dim, words=table == "BOTH")
+                curve = fit(rows)
+                lines.append(f"        {dim}: Curve(slope={curve.slope:.2f}, offset={curve.offset:.2f}),")
+                print(f"{task}, {table}, {dim}: {report(rows, curve)}", flush=True)
+            lines.append("    },")
+    for table, lines in tables.items():
+        print("\n".join([f"{table}: dict[str, dict[int, Curve]] = {{", *lines, "}"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""How well a passage matches, and how likely that makes it an answer.   (chapter 19: cosine, BM25 → probability)
+
+One score puts vectors and words in one order: the cosine, and WORTH for all that the query's words could weigh. It was
+chosen over reciprocal ranks, which let a word search that finds nothing relevant drown a vector search that does
+(bench/retrieval.py). A score means little by itself: what is close depends on the task prompt and on the dimension. So
+each has its curve, fitted on published judgements by bench/calibrate.py.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+WORTH = 0.7
+"""The cosine that a passage with every word of the query, each as telling as can be, has ahead of one with none."""
+
+MATCH = 0.1
+"""Hits less likely than this are no matches."""
+
+_SATURATED = 2.2  # BM25's k1 + 1: a word that a passage is full of counts so many times its weight
+_FEW = 3  # a query of fewer words counts as one of so many
+
+
+@dataclass(frozen=True)
+class Curve:
+    """P(relevant) = 1 / (1 + exp(-(slope * score + offset)))."""
+
+    slope: float
+    offset: float
+
+    def probability(self, scores: Floats) -> Floats:
+        """[n] float32 for scores [n]."""
+        logits = np.clip(self.slope * scores.astype(np.float64) + self.offset, -60, 60)
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def word_share(bm25: Floats, terms: int, passages: int) -> Floats:
+    """How much of what a query's words could weigh a passage has, from 0 to 1: [n] float32 for BM25 [n].
+
+    A word's weight grows with the logarithm of the index: without that, words would outweigh vectors in a large one.
+    """
+    return np.asarray(bm25 / (_SATURATED * max(_FEW, terms) * math.log(passages + 1)), np.float32)
+
+
+def curve_for(task: str, dim: int, *, words: bool) -> Curve:
+    """The curve of a task's prompt, by any of its names, at a dimension; of "search result" for a task without one.
+
+    words  whether scores are of vectors and words, or of vectors alone
+    """
+    table = BOTH if words else VECTORS
+    curves = table.get(_FAMILIES.get(task, task), table["search result"])
+    return curves[min(curves, key=lambda fitted: abs(math.log(fitted / dim)))]
+
+
+_FAMILIES = {
+    name: "search result" for name in ("query", "Retrieval", "Retrieval-query", "Reranking", "BitextMining")
+} | {"InstructionRetrieval": "code retrieval"}
+
+# What bench/calibrate.py prints.
+BOTH: dict[str, dict[int, Curve]] = {"search result": {768: Curve(25, -11)}}
+VECTORS: dict[str, dict[int, Curve]] = {"search result": {768: Curve(25, -11)}}

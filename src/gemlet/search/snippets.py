@@ -1,0 +1,111 @@
+"""The sentence of a passage that matches, and some text around it.   (chapter 19: passage, query → snippet)"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gemlet.passages import sentences
+from gemlet.store.words import words
+
+WIDTH = 240  # characters of a snippet at least, where the passage has as many
+MOST = 720  # of one sentence in it
+LONGEST = 300  # characters of a sentence: a longer one is taken line by line
+
+_WORD = re.compile(r"\w+")
+_LINE = re.compile(r"[^\s][^\n]*")
+_SHORTEST = 4  # letters that two forms of a word must begin with in common
+_EMPTY = 0.1  # what a word of one or two letters counts beside a longer one
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A part of a passage's text; `marked` is a span in it, `line` the number of line breaks before what is marked."""
+
+    text: str
+    marked: Span
+    line: int
+
+
+def folded_words(text: str) -> list[str]:
+    """The words of a text without case and accents, in order; runs of scripts without spaces as pairs of letters."""
+    plain = unicodedata.normalize("NFKD", words(text).casefold())
+    return _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def shared_words(query: Sequence[str], text: Sequence[str]) -> list[str]:
+    """The words of a query that a text holds, each once, in the query's order."""
+    held = set(text)
+    return [word for word in dict.fromkeys(query) if word in held]
+
+
+def units(text: str, code: bool) -> list[Span]:
+    """What may be marked: sentences, the lines of what is no sentence but a table or a list, and those of code."""
+    if code:
+        spans = _lines(text, 0, len(text))
+    else:
+        spans = []
+        for begin, end in sentences(text):
+            spans += [(begin, end)] if end - begin <= LONGEST else _lines(text, begin, end)
+    return spans or [(0, len(text))]
+
+
+def _lines(text: str, begin: int, end: int) -> list[Span]:
+    """The lines that are more than brackets."""
+    return [found.span() for found in _LINE.finditer(text, begin, end) if _WORD.search(found[0])]
+
+
+def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[float]:
+    """For each span how much of the query it says, from 0 to 1.
+
+    A word counts more the fewer of the spans have it; another form of it, which begins alike, counts half.
+    """
+    parts = [set(folded_words(text[begin:end])) for begin, end in spans]
+    wanted = list(dict.fromkeys(query))
+    weights = [_weight(word, parts) for word in wanted]
+    total = sum(weights) or 1.0
+    return [sum(w * _held(word, part) for word, w in zip(wanted, weights, strict=True)) / total for part in parts]
+
+
+def snippet_of(text: str, spans: Sequence[Span], best: int, *, code: bool = False) -> Snippet:
+    """The best span and, up to WIDTH characters, what stands around it: first what follows, as reading goes on."""
+    first = last = best
+    begin, end = _shortened(text, spans[best])
+    marked = (begin, end)
+    while end - begin < WIDTH:
+        if last + 1 < len(spans) and (last - best <= best - first or first == 0):
+            last += 1
+            end = _shortened(text, spans[last])[1]
+        elif first > 0:
+            first -= 1
+            begin = spans[first][0] if spans[first][1] - spans[first][0] <= MOST else begin
+        else:
+            break
+    if code:
+        begin = text.rfind("\n", 0, begin) + 1  # with its indentation
+    return Snippet(text[begin:end], (marked[0] - begin, marked[1] - begin), text.count("\n", 0, marked[0]))
+
+
+def _shortened(text: str, span: Span) -> Span:
+    """The span, or its beginning up to the last word that ends within MOST characters."""
+    begin, end = span
+    if end - begin <= MOST:
+        return span
+    space = text.rfind(" ", begin + MOST // 2, begin + MOST)
+    return begin, space if space > begin else begin + MOST
+
+
+def _weight(word: str, parts: Sequence[set[str]]) -> float:
+    having = sum(word in part for part in parts)
+    return (_EMPTY if len(word) < 3 and word.isascii() else 1.0) / (1 + having)
+
+
+def _held(word: str, part: set[str]) -> float:
+    if word in part:
+        return 1.0
+    if len(word) < _SHORTEST:
+        return 0.0
+    stem = word[: max(_SHORTEST, len(word) - 3)]
+    return 0.5 if any(other.startswith(stem) for other in part) else 0.0
