@@ -19,13 +19,13 @@ class CommandLine:
 
     def __init__(self, checkpoint: Path, cache: Path) -> None:
         self._checkpoint = checkpoint
-        self._env = {**os.environ, "GEMLET_CACHE": str(cache)}
+        self.env = {**os.environ, "GEMLET_CACHE": str(cache)}
 
     def start(self, *arguments: str | Path, **options: Any) -> "subprocess.Popen[str]":
         """A process that indexes; its output is kept."""
         command = [sys.executable, "-m", "gemlet", "index", "--model", str(self._checkpoint), *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, **pipes, text=True, env=self._env, **options)
+        return subprocess.Popen(command, **pipes, text=True, env=self.env, **options)
 
     def run(self, *arguments: str | Path, **options: Any) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a process that was left to end."""

@@ -1,4 +1,4 @@
-// bind.h - the parts of the compiled module.   (chapter 6)
+// bind.h - the parts of the compiled module.   (chapter 7)
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

@@ -8,17 +8,23 @@
 // Bytes that are on their way from memory: what comes unasked stops at every page.
 constexpr size_t kScanAhead = 1536;
 
+template <bool kMore>
+GEMLET_INLINE int32_t dot_row(const int16_t* query, const int8_t* codes, size_t n) {
+  const int32_t zero = 0;
+  I acc = I::broadcast(&zero);
+  for (size_t j = 0; j < n; j += kWidthUnit) {
+    if constexpr (kMore) __builtin_prefetch(codes + j + kScanAhead);
+    acc = dot_codes(acc, codes + j, query + j);
+  }
+  return sum(acc);
+}
+
 // One row after the other: memory is read in one stream.
 static void dot_int8(const int16_t* query, const int8_t* codes, size_t rows, size_t n, int32_t* products) {
-  const int32_t zero = 0;
-  for (size_t r = 0; r < rows; ++r, codes += n) {
-    I acc = I::broadcast(&zero);
-    for (size_t j = 0; j < n; j += kWidthUnit) {
-      __builtin_prefetch(codes + j + kScanAhead);
-      acc = dot_codes(acc, codes + j, query + j);
-    }
-    products[r] = sum(acc);
-  }
+  const int8_t* const end = codes + rows * n;
+  size_t r = 0;
+  for (; static_cast<size_t>(end - codes) > kScanAhead; codes += n) products[r++] = dot_row<true>(query, codes, n);
+  for (; codes < end; codes += n) products[r++] = dot_row<false>(query, codes, n);
 }
 
 GEMLET_INLINE int32_t differing_word(const uint8_t* a, const uint8_t* b) {

@@ -203,6 +203,21 @@ def test_more_matches_mean_a_higher_score_and_k_is_kept(writer: StoreWriter) -> 
     assert writer.passages([best[0][0]])[0].paths == ("/d/29",)
 
 
+def test_in_a_large_index_frequent_words_count_only_beside_rarer_ones(
+    writer: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(100):
+        text = "the " * (1 + i % 3) + ("zebra " if i < 3 else "") + ("of " if i % 2 else "") + f"n{i}"
+        put(writer, f"/d/{i:02}", entry("x" * (i + 1), passage(text)))
+    queries = ("the zebra of", "the", "of the", "the quagga", "of quagga")
+    whole = {query: writer.keyword(query, 200) for query in queries}
+    monkeypatch.setattr("gemlet.store.store.LARGE", 50)
+    large = {query: writer.keyword(query, 200) for query in queries}
+    assert [len(hits) for hits in whole.values()] == [100, 100, 100, 100, 50]
+    assert [len(hits) for hits in large.values()] == [3, 100, 50, 0, 0]
+    assert [i for i, _ in large["the zebra of"]] == [i for i, _ in whole["the zebra of"][:3]]
+
+
 def test_below_means_the_path_or_what_lies_in_it(writer: StoreWriter) -> None:
     for path in ("/d/a", "/d/a/b", "/d/a.txt", "/d/ab", "/e"):
         put(writer, path, entry(path, passage(path)))

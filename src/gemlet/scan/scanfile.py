@@ -21,7 +21,7 @@ from gemlet.vectors import FloatArray, quantize
 CANDIDATES = 4_000
 """How many rows are compared by their codes after their bits, at the least."""
 
-SHARE = 100
+SHARE = 50
 """And one row in so many."""
 
 MOST_THREADS = 8

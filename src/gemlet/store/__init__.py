@@ -4,6 +4,7 @@ schema.py    the tables; opening, and what SQLite's errors mean
 words.py     what FTS5 is given, so that it finds words in scripts that write no spaces
 filters.py   Filter: which passages a search may return
 rows.py      what goes in and comes out
+opened.py    one open file: statements, snapshots, checks
 store.py     Store: what a search reads
 writer.py    StoreWriter: what indexing changes
 """

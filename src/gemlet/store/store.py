@@ -1,20 +1,17 @@
 """The index as a reader sees it: passages by id, by word and by file.   (chapter 17: questions → rows)"""
 
 import os
-import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gemlet.errors import StoreCorrupt
 from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
+from gemlet.store.opened import Opened
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
-from gemlet.store.schema import connect, crc_of, guarded, roll_back
+from gemlet.store.schema import guarded
 from gemlet.store.words import match_terms
 
 if TYPE_CHECKING:
@@ -24,54 +21,22 @@ MANY = 500
 """Rows asked for in one statement."""
 
 LARGE = 20_000
-"""Passages from which on words that are everywhere are left out of a search."""
+"""Passages from which on a word that is everywhere finds none by itself."""
 
 _BLOCK = 4096
 """Vectors handed on together."""
 
 
-class Store:
+class Store(Opened):
     """An index opened to read. Any number of processes may have it open, and any number of threads may use one Store.
 
     Every method raises StoreError when the file cannot be read, and StoreCorrupt when what it holds is damaged: each
     row has a checksum.
     """
 
-    _writes = False
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the index. Raises StoreNotFound, StoreError, StoreCorrupt."""
-        self.path = Path(path).expanduser().absolute()
-        self._lock = threading.RLock()
-        self._scan: ScanFile | None = None
-        self._connection = connect(self.path, write=self._writes)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file. The last process that does so leaves nothing beside it but the scan's cache."""
-        with self._lock, guarded(self.path):
-            self._connection.close()
+    _scan: "ScanFile | None" = None
 
     # What the index is
-
-    @property
-    def generation(self) -> int:
-        """Another number after every change to the passages or to which files have them."""
-        return int(self.meta("generation") or 0)
-
-    def meta(self, key: str) -> Any:
-        """What was written under the key: a str or int; None when nothing was."""
-        rows = self._rows("SELECT key, value, crc FROM meta WHERE key = ?", key)
-        for row in rows:
-            self._check("setting", row)
-        return rows[0][1] if rows else None
 
     def roots(self) -> list[str]:
         """The files and folders that were indexed, in order; `gemlet index` without arguments takes them again."""
@@ -104,9 +69,10 @@ class Store:
             " d.kind, d.language, d.title, d.passages FROM files f JOIN documents d ON d.id = f.document_id"
             f" WHERE {where} ORDER BY f.path"
         )
-        rows = self._filtered(wanted, sql, values)
-        if wanted.is_open():
-            self._check_count("files", len(rows))
+        with self._snapshot():
+            rows = self._filtered(wanted, sql, values)
+            if wanted.is_open():
+                self._check_count("files", len(rows))
         return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in rows]
 
     # Passages
@@ -114,15 +80,17 @@ class Store:
     def passages(self, ids: Iterable[int]) -> list[StoredPassage]:
         """The passages with these ids, in the order asked for; one that has left the index meanwhile is left out."""
         wanted = [int(i) for i in ids]
-        found = {p.id: p for p in self._passages("p.id IN", wanted)}
+        with self._snapshot():
+            found = {p.id: p for p in self._passages("p.id IN", wanted)}
         return [found[i] for i in wanted if i in found]
 
     def passages_of(self, path: str | os.PathLike[str]) -> list[StoredPassage]:
         """A file's passages from first to last; none when the file is not in the index."""
         name = os.fsencode(os.path.abspath(path))
-        documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
-        found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
-        counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
+        with self._snapshot():
+            documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
+            found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
+            counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
         if documents and (not counts or [p.ord for p in found] != list(range(counts[0]))):
             raise StoreCorrupt(str(self.path), f"passages of document {documents[0]} are missing")
         return found
@@ -144,11 +112,11 @@ class Store:
     ) -> list[tuple[int, float]]:
         """The k best passages that hold any word of the query: (passage id, BM25, more is better), best first.
 
-        In a large index a word that is in a quarter of the passages counts only if the query has no rarer one: it says
-        next to nothing, and to rank that many passages takes a large part of a second.
+        In a large index a passage needs one of the query's rarer words, and the others count where it has one: to rank
+        every passage that says "the" takes a large part of a second, and changes next to nothing.
         """
-        expression = " OR ".join(self._telling(match_terms(query)))
-        if not expression or k < 1:
+        expression = self._expression(match_terms(query)) if k > 0 else ""
+        if not expression:
             return []
         allowed = self.allowed(wanted)
         passing = None if allowed is None else set(allowed.tolist())
@@ -210,35 +178,27 @@ class Store:
                 ids, scales, codes = zip(*kept, strict=True)
                 yield np.array(ids, np.int64), np.array(scales, np.float32), np.stack(codes)
 
-    def _rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._lock, guarded(self.path):
-            return self._connection.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """One state of the index for several statements, whatever others write meanwhile."""
-        with self._lock, guarded(self.path):
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                roll_back(self._connection)
-
     def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
         with self._lock:
             if wanted.path_glob is not None:
                 self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob))
             return self._rows(sql, *values)
 
-    def _telling(self, terms: list[str]) -> list[str]:
-        """The terms that are in less than a quarter of the passages; the rarest when none is."""
-        passages = self._rows("SELECT ifnull(max(id), 0) FROM passages")[0][0]
-        if len(terms) < 2 or passages < LARGE:
-            return terms
-        sql = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
-        limit = passages // 4
-        rare = [term for term in terms if self._rows(sql, term, limit)[0][0] < limit]
-        return rare or [min(terms, key=lambda term: self._rows(sql, term, passages)[0][0])]
+    def _expression(self, terms: list[str]) -> str:
+        """Any of the terms; in a large index, where one of the rarer ones is: "" when a query has none."""
+        whole = " OR ".join(terms)
+        many = int(self.meta("vectors") or 0)
+        if many < LARGE or len(terms) < 2:
+            return whole
+        most = min(many // 20, _RARE)
+        found = {term: self._rows(_COUNT, term, most + 1)[0][0] for term in terms}
+        rare = [term for term in terms if 0 < found[term] <= most]
+        if not rare:
+            counts = {term: self._rows(_COUNT, term, many)[0][0] for term in terms if found[term]}
+            if not counts or (len(counts) < len(terms) and min(counts.values()) > many // 4):
+                return ""
+            rare = [min(counts, key=counts.__getitem__)]
+        return whole if len(rare) == len(terms) else f"({' OR '.join(rare)}) AND ({whole})"
 
     def _live(self, ids: list[int]) -> set[int]:
         """Those passages whose document some file still has."""
@@ -291,15 +251,9 @@ class Store:
         self._check("vector", (passage, document, repr(scale), codes, crc))
         return scale, np.frombuffer(codes, np.int8)
 
-    def _check_count(self, table: str, found: int) -> None:
-        if found != (expected := self.meta(table)):
-            raise StoreCorrupt(str(self.path), f"there are {found} {table}, not {expected}")
 
-    def _check(self, what: str, row: Sequence[Any]) -> None:
-        if crc_of(*row[:-1]) != row[-1]:
-            raise StoreCorrupt(str(self.path), f"the {what} {row[0]!r} does not have its checksum")
-
-
+_RARE = 10_000  # passages that have a rarer word, at the most
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM passages_fts WHERE passages_fts MATCH ? LIMIT ?)"
 _PASSAGES = "SELECT passages FROM documents WHERE id = ?"
 
 

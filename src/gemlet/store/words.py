@@ -46,7 +46,7 @@ def words(text: str) -> str:
 
 
 def match_terms(query: str) -> list[str]:
-    """The FTS5 strings of a query, each once: its words, and its "quoted phrases".
+    """The terms of a query, as MATCH takes them: its words, and its "quoted phrases"; none when it has none.
 
     A word with punctuation inside ("read_document", "3.11") is the phrase of its parts.
     """
