@@ -70,7 +70,7 @@ def command(
         answer = ask(
             index,
             " ".join(question),
-            writer=None if quote else writer_for(llm, llm_url, llm_remote),
+            writer=None if quote else lambda: writer_for(llm, llm_url, llm_remote),
             k=sources,
             wanted=wanted,
             min_probability=least,
