@@ -5,13 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gemlet import Embedder
-from gemlet.errors import InputError, StoreMismatch, StoreNotFound
-from gemlet.index import Index, Pace, default_path
+from gemlet.documents import Block, Document
+from gemlet.errors import InputError, StoreMismatch, StoreNotFound, UnreadableDocument
+from gemlet.index import Index, Pace, Report, default_path
 from gemlet.index import reading as reading_module
 from gemlet.index.pipeline import Pipeline
 from gemlet.passages import Passage
@@ -220,6 +222,33 @@ def test_unreadable_files_are_listed_and_binary_ones_are_not(index: Index, docs:
     assert (report.problems, report.added) == ([], 1)
 
 
+def test_files_that_need_an_extra_are_tried_again_when_it_may_be_there(
+    index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("x.pdf", "y.pdf"):
+        (docs / name).write_bytes(b"%PDF-1.7 " + name.encode())
+        settle(docs / name)
+
+    def missing(path: Path, **_: object) -> object:
+        calls.append(path.name)
+        raise UnreadableDocument(path, "needs an extra to be read: pip install 'gemlet[docs]'")
+
+    with monkeypatch.context() as patch:
+        real = reading_module.read_document
+        patch.setattr(
+            reading_module, "read_document", lambda path, **o: (missing if path.suffix == ".pdf" else real)(path, **o)
+        )
+        assert len(index.update([docs]).problems) == 2
+        assert calls == ["x.pdf"]  # the second is known to need the same
+        assert len(index.update().problems) == 2
+        assert calls == ["x.pdf", "x.pdf"]
+    monkeypatch.setattr(
+        reading_module, "read_document", lambda *_, **__: Document("pdf", None, None, [Block("Now it is read.", 1)])
+    )
+    assert (index.update().added, index.store.problems()) == (2, [])
+
+
 def test_a_file_that_becomes_unreadable_takes_its_old_text_along(index: Index, docs: Path) -> None:
     index.update([docs])
     (docs / "a.txt").write_bytes(b"\0\1\2")
@@ -377,6 +406,7 @@ def test_remove_takes_out_what_it_names_and_refuses_what_is_not_in(index: Index,
 def test_without_roots_there_is_nothing_to_do(index: Index) -> None:
     with pytest.raises(InputError, match="nothing was indexed before"):
         index.update()
+    assert not index.path.exists()
 
 
 def test_the_index_does_not_index_itself(tiny: Embedder, docs: Path) -> None:
@@ -442,6 +472,40 @@ def test_rebuild_makes_the_same_roots_anew_with_other_settings(
     ]  # fmt: skip
 
 
+def test_a_rebuild_that_was_interrupted_goes_on_or_begins_anew_with_other_settings(
+    index: Index, docs: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.update([docs])
+    beside = index.path.with_name("index.db.new")
+
+    def rebuild(**options: Any) -> Report:
+        with Index(index.path, model=tiny_checkpoint, **options) as other:
+            return other.rebuild()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for again, added, unchanged in (({"quantization": "bf16"}, 0, 3), ({}, 3, 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr("gemlet.store.writer.StoreWriter.copy_to", stop)
+            with pytest.raises(KeyboardInterrupt):
+                rebuild(quantization="bf16")
+        assert beside.exists()
+        assert len(texts_of(index)) == 3
+        report = rebuild(**again)
+        assert (report.added, report.unchanged) == (added, unchanged)
+        assert not beside.exists()
+    assert index.status()["quantization"] == "q8_0"
+
+
+def test_a_rebuild_never_loses_what_is_not_there(index: Index, docs: Path, tmp_path: Path) -> None:
+    index.update([docs])
+    docs.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="is not there, its files would leave the index: attach it"):
+        index.rebuild()
+    assert len(texts_of(index)) == 3
+
+
 def test_an_interrupted_run_keeps_what_was_complete_and_the_next_goes_on(
     index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,6 +528,35 @@ def test_an_interrupted_run_keeps_what_was_complete_and_the_next_goes_on(
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if t.name.startswith("gemlet-")]
     report = index.update()
     assert numbers(report) == (43 - kept, 0, 0, 0, kept)
+
+
+def test_of_a_long_document_that_was_interrupted_no_vector_is_made_twice(
+    index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(docs, long="\n\n".join(f"Paragraph {i} of many. {'And more. ' * 60}" for i in range(400)))
+    monkeypatch.setattr("gemlet.index.pipeline._LONG", 20)
+    real, calls = Pipeline._embed, []
+
+    def stop_at_sixth(self: Pipeline, rows: object) -> None:
+        calls.append(rows)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        real(self, rows)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "_embed", stop_at_sixth)
+        with pytest.raises(KeyboardInterrupt):
+            index.update([docs])
+    assert "long.txt" not in texts_of(index)
+    report = index.update()
+    assert report.reused > 10
+    with Index(index.path.with_name("other.db"), model=index.embedder) as other:
+        whole = other.update([docs])
+        assert report.tokens < whole.tokens
+        for file in other.store.files():
+            ours, theirs = (i.store.vectors([p.id for p in i.store.passages_of(file.path)])[1] for i in (index, other))
+            assert (ours == theirs).all()
+    assert index.store._rows("SELECT count(*) FROM spare") == [(0,)]
 
 
 def test_the_listener_hears_files_bytes_rate_and_time_left(index: Index, docs: Path) -> None:

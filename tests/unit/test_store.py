@@ -13,7 +13,7 @@ from gemlet.errors import StoreCorrupt, StoreError, StoreNotFound
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
 from gemlet.store import Entry, Filter, Store, StoreWriter
-from gemlet.store.words import match_terms, words
+from gemlet.store.words import beginnings, match_terms, words
 
 DIM = 8
 
@@ -185,6 +185,17 @@ def test_keyword_finds_words_of_scripts_with_and_without_spaces(writer: StoreWri
         assert [p.paths[0] for p in found] == [f"/d/{name}"], query
     for nothing in ("", "  ", "++ --", '"', '""', "zebra", "NOT", "*", "(", "a:b", "\0", "\udcff"):
         assert writer.keyword(nothing, 5) == [], nothing
+
+
+def test_other_forms_of_a_word_are_found_behind_the_word_itself(writer: StoreWriter) -> None:
+    texts = {"a": "Die Planeten kreisen.", "b": "Der Planet kreist.", "c": "Книга о планетах", "d": "Plan and plane."}
+    for name, text in texts.items():
+        put(writer, f"/d/{name}", entry(name, passage(text)))
+    assert [p.paths[0] for p in writer.passages([i for i, _ in writer.keyword("Planeten", 9)])] == ["/d/a", "/d/b"]
+    assert [p.paths[0] for p in writer.passages([i for i, _ in writer.keyword("планета", 9)])] == ["/d/c"]
+    assert beginnings(['"planeten"', '"read document"', '"3.11"', '"plan"', '"日本"', '"भाषाएँ"']) == [
+        '"planet" *', '"भाषा" *',
+    ]  # fmt: skip
 
 
 def test_the_pairs_of_a_query_are_among_those_of_the_text() -> None:

@@ -1,28 +1,29 @@
-"""The index of somebody's files: brought up to date, and ready to be searched.   (chapter 18: folders → store)"""
+"""The index of somebody's files: brought up to date, and ready to be searched.   (chapter 17: folders → store)"""
 
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gemlet.documents import Limits
 from gemlet.embedder import DEFAULT_MODEL, Embedder, Quantization
-from gemlet.errors import InputError
+from gemlet.errors import InputError, StoreMismatch
 from gemlet.folders import shown
 from gemlet.index.fingerprint import check, fingerprint, model_digest
+from gemlet.index.places import absolute, default_path, delete, lasting, roots_for
 from gemlet.index.report import Listener, Report, Silence
 from gemlet.index.update import Update, drop_orphans
 from gemlet.index.watching import changes
 from gemlet.pretrained import exclusive
 from gemlet.store import Root, Store, StoreWriter
 from gemlet.vectors import check_dim
+
+_NOTHING = "nothing was indexed before: name a file or folder, `gemlet index PATH`"
 
 
 class Index:
@@ -114,15 +115,17 @@ class Index:
         """
         listener = listener or Silence()
         begin = time.monotonic()
-        names = _absolute(paths)
+        names = absolute(paths)
         for name in names:
             if not os.path.exists(name):
                 raise InputError(f"there is no file or folder {shown(name)}")
+        if not names and not self.path.exists():
+            raise InputError(_NOTHING)
         with self._writer(listener) as store:
             self._check_dim(store)
-            roots = _roots(store, names, hidden, follow)
+            roots = roots_for(store, names, hidden, follow)
             if not roots:
-                raise InputError("nothing was indexed before: name a file or folder, `gemlet index PATH`")
+                raise InputError(_NOTHING)
             report = self._run(store, roots, listener)
         report.seconds = time.monotonic() - begin
         return report
@@ -139,7 +142,7 @@ class Index:
 
         Ends only by an exception: update()'s own, or KeyboardInterrupt. Raises MissingExtra without the extra `watch`.
         """
-        names = _absolute(paths)
+        names = absolute(paths)
         roots = [Root(os.fsencode(name), hidden=bool(hidden)) for name in names] or self.store.root_settings()
         for _ in changes(roots, self.path):
             yield self.update(names, hidden=hidden, follow=follow, listener=listener)
@@ -148,21 +151,26 @@ class Index:
         """Make the index anew from the roots that it has, with the model, quantization and dimension that were named.
 
         It is made beside the old one, which answers searches until the new one takes its place in one transaction; when
-        it is interrupted, the next rebuild() goes on. Raises StoreNotFound, and what update() raises.
+        it is interrupted, the next rebuild() goes on. Raises InputError when a root is not there, as its files would be
+        lost, StoreNotFound, and what update() raises.
         """
         listener = listener or Silence()
+        begin, roots = time.monotonic(), self.store.root_settings()
+        for root in roots:
+            if not os.path.exists(root.path):
+                cure = "attach it, or take it out with `gemlet index --remove`"
+                raise InputError(f"{shown(root.path)} is not there, its files would leave the index: {cure}")
+        model = self._model if self._model is not None else self.store.meta("model")
         beside = self.path.with_name(self.path.name + ".new")
-        begin, old = time.monotonic(), self.store
-        name = self._model if self._model is not None else old.meta("model")
-        new = Index(beside, model=name, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
-        with self._writer(listener) as store, new._writer(listener) as fresh:
-            new._check_dim(fresh)
-            new._embedder_for(fresh)  # and its fingerprint, even if there is nothing to read
-            report = new._run(fresh, old.root_settings(), listener)
-            fresh.copy_to(store)
+        new = Index(beside, model=model, truncate_dim=self._asked_dim, limits=self._limits, **self._options)
+        with self._writer(listener) as store:
+            try:
+                report = new._run_into(store, roots, listener)
+            except StoreMismatch:  # an earlier one, which was interrupted, had other settings
+                delete(beside)
+                report = new._run_into(store, roots, listener)
             store.write_scan()
-        for ending in ("", "-wal", "-shm", ".lock", ".scan"):
-            beside.with_name(beside.name + ending).unlink(missing_ok=True)
+        delete(beside)
         self._embedder, self._checked = new._embedder, new._checked
         report.seconds = time.monotonic() - begin
         return report
@@ -172,7 +180,7 @@ class Index:
 
         Raises InputError for a path of which the index knows nothing, StoreError.
         """
-        names = [os.fsencode(name) for name in _absolute(paths)]
+        names = [os.fsencode(name) for name in absolute(paths)]
         removed = 0
         _ = self.store  # one that is not there is not made
         with self._writer(listener or Silence()) as store:
@@ -219,6 +227,14 @@ class Index:
     def _run(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:
         return Update(store, lambda: self._embedder_for(store), self.release, self._limits, listener).run(roots)
 
+    def _run_into(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:
+        """Bring this index up to date, and make another what this one is."""
+        with self._writer(listener) as own:
+            self._embedder_for(own)  # and its fingerprint, even if there is nothing to read
+            report = self._run(own, roots, listener)
+            own.copy_to(store)
+        return report
+
     def _check_dim(self, store: Store) -> None:
         """What can be told without the model."""
         if (stored := store.meta("fingerprint")) and self._asked_dim is not None:
@@ -249,36 +265,5 @@ class Index:
             with store.transaction():
                 store.set_meta("fingerprint", json.dumps(asked))
                 store.set_meta("dim", dim)
-                store.set_meta("model", _lasting(embedder.name))
+                store.set_meta("model", lasting(embedder.name))
                 store.set_meta("model_file", known)
-
-
-def default_path() -> Path:
-    """Where a user's index lies: $GEMLET_INDEX, or in the platform's folder for data."""
-    if given := os.environ.get("GEMLET_INDEX"):
-        return Path(given).expanduser().absolute()
-    if sys.platform == "linux":  # as platformdirs says, which takes 18 ms to import
-        base = os.environ.get("XDG_DATA_HOME", "")
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share") / "gemlet" / "index.db"
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("gemlet", appauthor=False)) / "index.db"
-
-
-def _absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    return [os.path.abspath(os.path.expanduser(os.fspath(path))) for path in paths]
-
-
-def _roots(store: StoreWriter, names: list[str], hidden: bool | None, follow: bool | None) -> list[Root]:
-    """What to walk, and how: as it is asked for, else as before."""
-    known = {root.path: root for root in store.root_settings()}
-    wanted = [os.fsencode(name) for name in dict.fromkeys(names)] or list(known)
-    roots = [known.get(path, Root(path)) for path in wanted]
-    if hidden is not None:
-        roots = [replace(root, hidden=hidden) for root in roots]
-    return roots if follow is None else [replace(root, follow=follow) for root in roots]
-
-
-def _lasting(name: str) -> str:
-    """The model as a later call may name it, from another folder too."""
-    return str(Path(name).expanduser().absolute()) if Path(name).expanduser().exists() else name

@@ -1,7 +1,8 @@
-"""Files that are new or changed → documents in the store.   (chapter 18: stamps → rows)
+"""Files that are new or changed → documents in the store.   (chapter 17: stamps → rows)
 
 Three threads: one reads, hashes, parses and splits ahead (reading.py); this one embeds; one writes what is complete. A
-document is written when its last passage has a vector, whole, so that a run may end anywhere.
+document is written when its last passage has a vector, whole, so that a run may end anywhere; of a long one the vectors
+are kept aside meanwhile, so that hours of work are not lost with it.
 """
 
 import time
@@ -22,6 +23,8 @@ _POOL = 1 << 16  # characters whose passages are sorted by length and embedded t
 _SLICE = 1 << 13  # characters that one call embeds: a second or so on two cores, after which Ctrl-C is heard
 _WRITE_S = 0.5  # complete documents wait at most so long for company in their transaction
 _WRITE_MANY = 64
+_LONG = 256  # passages of a document from which on its vectors are kept before it is complete
+_KEEP_S = 10.0
 
 Row = tuple[Pending, int]  # a document and the place of a passage in it
 
@@ -39,6 +42,8 @@ class Pipeline:
         self._meter = meter
         self._rows: deque[Row] = deque()
         self._complete: list[Pending] = []
+        self._partial: list[Row] = []  # of long documents, embedded and not yet kept
+        self._kept = time.monotonic()
         self._written = time.monotonic()
         self._writing: Future[None] | None = None
 
@@ -105,16 +110,22 @@ class Pipeline:
             pending.waiting -= 1
             if not pending.waiting:
                 self._complete.append(pending)
+        self._partial += [row for row in rows if len(row[0].missing) >= _LONG]
 
     def _write(self, writer: ThreadPoolExecutor, *, last: bool = False) -> None:
         """Hand on what is complete; wait for the transaction before, so that there is never more than one."""
-        due = len(self._complete) >= _WRITE_MANY or time.monotonic() - self._written >= _WRITE_S
-        if not last and not (self._complete and due):
+        now = time.monotonic()
+        due = self._complete and (len(self._complete) >= _WRITE_MANY or now - self._written >= _WRITE_S)
+        keep = self._partial and now - self._kept >= _KEEP_S
+        if not (last or due or keep):
             return
         self._await_writing()
         batch, self._complete = self._complete, []
-        self._written = time.monotonic()
-        self._writing = writer.submit(self._transact, batch) if batch else None
+        partial: list[Row] = []
+        if last or keep:
+            partial, self._partial, self._kept = self._partial, [], now
+        self._written = now
+        self._writing = writer.submit(self._transact, batch, partial) if batch or partial else None
         if last:
             self._await_writing()
 
@@ -127,10 +138,15 @@ class Pipeline:
         finally:
             del writing
 
-    def _transact(self, batch: list[Pending]) -> None:
+    def _transact(self, batch: list[Pending], partial: list[Row]) -> None:
         with self._store.transaction():
             for pending in batch:
                 self._put(pending)
+            self._store.keep_vectors(
+                (pending.passages[row], float(pending.scales[row]), pending.codes[row].tobytes())
+                for pending, row in partial
+                if pending.waiting
+            )
         for _ in batch:
             self._meter.file()
 

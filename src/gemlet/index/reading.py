@@ -1,4 +1,4 @@
-"""A file that is new or changed → its passages, or why it has none.   (chapter 18: stamp → Pending)
+"""A file that is new or changed → its passages, or why it has none.   (chapter 17: stamp → Pending)
 
 Runs in one thread beside the one that embeds, ahead of it by a few megabytes of text.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gemlet.documents import Document, Limits, read_document
 from gemlet.documents.kinds import format_of
-from gemlet.errors import GemletError, MissingExtra, UnreadableDocument
+from gemlet.errors import GemletError, UnreadableDocument
 from gemlet.folders import Stamp, stamp_of
 from gemlet.passages import Count, Passage, split
 from gemlet.store import Entry, StoreWriter
@@ -24,6 +24,8 @@ from gemlet.texts import as_texts
 
 BINARY = ""
 """Reason of a file that is no text and whose name promises none: no problem, and not listed."""
+
+_EXTRA = "pip install"  # in the reason of a file whose kind needs an extra: it may be installed by the next run
 
 _AHEAD = 8 << 20  # characters that may wait to be embedded
 _BLOCK = 1 << 20
@@ -119,11 +121,10 @@ class Reader:
                 return None
         try:
             return self._parsed(stamp, digest, read_document(path, limits=self._limits))
-        except MissingExtra as error:
-            self._missing[kind] = str(error)
-            return _unread(stamp, str(error), forget=True, again=True)
         except UnreadableDocument as error:
-            return _unread(stamp, error.reason, forget=True)
+            if extra := _EXTRA in error.reason:
+                self._missing[kind] = error.reason
+            return _unread(stamp, error.reason, forget=True, again=extra)
         except GemletError:
             raise
         except Exception as error:  # a parser's own mistake costs one file, never the run

@@ -1,4 +1,4 @@
-"""One run: look at every file, read what changed, forget what is gone.   (chapter 18: roots → store)"""
+"""One run: look at every file, read what changed, forget what is gone.   (chapter 17: roots → store)"""
 
 import os
 from collections import Counter
@@ -59,6 +59,8 @@ class Update:
             self._release()  # the vectors' cache, which is written next, may take as much memory as the model
         self._forget(walked)
         drop_orphans(self._store)
+        with self._store.transaction():
+            self._store.drop_kept_vectors()
         self._store.write_scan()
         self._report.problems = sorted(self._problems(roots))
         return self._report

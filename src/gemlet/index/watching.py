@@ -1,4 +1,4 @@
-"""Wait until something in the roots changes.   (chapter 18: roots → changes)"""
+"""Wait until something in the roots changes.   (chapter 17: roots → changes)"""
 
 import os
 import time

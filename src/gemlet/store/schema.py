@@ -1,4 +1,4 @@
-"""The file itself: its tables, how it is opened, and what its errors mean.   (chapter 17: path → connection)"""
+"""The file itself: its tables, how it is opened, and what its errors mean.   (chapter 16: path → connection)"""
 
 import secrets
 import sqlite3
@@ -56,6 +56,10 @@ CREATE TABLE vectors(
     scale REAL NOT NULL, codes BLOB NOT NULL,   -- a number is its code, an int8, times the scale
     crc INTEGER NOT NULL
 );
+CREATE TABLE spare(                        -- vectors of a long document that is not complete yet: no search sees them
+    digest BLOB PRIMARY KEY,               -- of title and text
+    scale REAL NOT NULL, codes BLOB NOT NULL, crc INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE VIRTUAL TABLE passages_fts USING fts5(title, text, content='', tokenize="{TOKENIZER}");
 """
 

@@ -1,4 +1,4 @@
-"""The index as a reader sees it: passages by id, by word and by file.   (chapter 17: questions → rows)"""
+"""The index as a reader sees it: passages by id, by word and by file.   (chapter 16: questions → rows)"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from gemlet.store.filters import EVERYTHING, Filter, condition, path_matcher
 from gemlet.store.opened import Opened
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
 from gemlet.store.schema import guarded
-from gemlet.store.words import match_terms
+from gemlet.store.words import beginnings, match_terms
 
 if TYPE_CHECKING:
     from gemlet.scan import ScanFile
@@ -185,20 +185,21 @@ class Store(Opened):
             return self._rows(sql, *values)
 
     def _expression(self, terms: list[str]) -> str:
-        """Any of the terms; in a large index, where one of the rarer ones is: "" when a query has none."""
-        whole = " OR ".join(terms)
+        """Any of the terms, or of their other forms; in a large index, where a rarer one is: "" when there is none."""
+        forms = beginnings(terms)
         many = int(self.meta("vectors") or 0)
         if many < LARGE or len(terms) < 2:
-            return whole
+            return " OR ".join(terms + forms)
         most = min(many // 20, _RARE)
-        found = {term: self._rows(_COUNT, term, most + 1)[0][0] for term in terms}
-        rare = [term for term in terms if 0 < found[term] <= most]
+        found = {term: self._rows(_COUNT, term, most + 1)[0][0] for term in terms + forms}
+        rare = [term for term in found if 0 < found[term] <= most]
         if not rare:
             counts = {term: self._rows(_COUNT, term, many)[0][0] for term in terms if found[term]}
             if not counts or (len(counts) < len(terms) and min(counts.values()) > many // 4):
                 return ""
             rare = [min(counts, key=counts.__getitem__)]
-        return whole if len(rare) == len(terms) else f"({' OR '.join(rare)}) AND ({whole})"
+        others = [term for term in terms if found[term] > most]
+        return f"({' OR '.join(rare)}) AND ({' OR '.join(dict.fromkeys(rare + others))})"
 
     def _live(self, ids: list[int]) -> set[int]:
         """Those passages whose document some file still has."""

@@ -1,4 +1,4 @@
-"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 17: documents → rows)
+"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 16: documents → rows)
 
 A document enters whole, with its passages, vectors and words, in one transaction. One that no file has any more is
 invisible at once and removed by collect(): until then a file that was moved finds it again.
@@ -132,8 +132,18 @@ class StoreWriter(Store):
         ]
 
     def known_vectors(self, passages: Sequence[Passage]) -> list[tuple[float, bytes] | None]:
-        """For each passage the (scale, codes) of one in the index with the same title and text, or None."""
+        """For each passage the (scale, codes) of one with the same title and text, or None."""
         return [self._known_vector(passage) for passage in passages]
+
+    def keep_vectors(self, vectors: Iterable[tuple[Passage, float, bytes]]) -> None:
+        """Keep (passage, scale, codes) of a document that is not complete, for known_vectors() of a later run."""
+        for passage, scale, codes in vectors:
+            row = (_digest(passage, 16), scale, codes)
+            self._do("INSERT OR REPLACE INTO spare VALUES (?, ?, ?, ?)", *row, crc_of(row[0], repr(scale), codes))
+
+    def drop_kept_vectors(self) -> None:
+        """Forget them: every document is complete."""
+        self._do("DELETE FROM spare")
 
     def add_document(self, entry: Entry) -> int:
         """Put a document in, whole; returns its id. One with the same hash must not be there."""
@@ -224,10 +234,13 @@ class StoreWriter(Store):
             " WHERE p.key = ? AND p.title IS ? AND p.text = ? LIMIT 1"
         )
         rows = self._rows(sql, _key(passage), passage.title, passage.text)
-        if not rows:
-            return None
-        scale, codes = self._vector(rows[0])
-        return scale, codes.tobytes()
+        if rows:
+            scale, codes = self._vector(rows[0])
+            return scale, codes.tobytes()
+        for row in self._rows("SELECT digest, scale, codes, crc FROM spare WHERE digest = ?", _digest(passage, 16)):
+            self._check("vector", (row[0], repr(row[1]), *row[2:]))
+            return row[1], row[2]
+        return None
 
     def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
         with self._lock, guarded(self.path):
@@ -256,6 +269,9 @@ def is_below(path: bytes, folder: bytes) -> bool:
 
 def _key(passage: Passage) -> int:
     """Hash of title and text, as SQLite's integer."""
+    return int.from_bytes(_digest(passage, 8), "big", signed=True)
+
+
+def _digest(passage: Passage, size: int) -> bytes:
     title = "" if passage.title is None else f"t{passage.title}"
-    digest = blake2b(f"{title}\0{passage.text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    return blake2b(f"{title}\0{passage.text}".encode(), digest_size=size).digest()
