@@ -165,7 +165,7 @@ def calibration_error(rows: Rows, curve: Curve) -> float:
 
 
 def passed(asked: list[Asked], dim: int, words: bool, curve: Curve) -> dict[str, float]:
-    """Mean over sets: answers that are matches; queries that find nothing, foreign ones and such without their answer."""
+    """Mean over sets: answers that are matches; queries that find nothing, foreign or without their answer."""
     shares: dict[str, list[float]] = {"answers found": [], "foreign queries refused": [], "near misses refused": []}
     for part in asked:
         p = curve.probability(scores_of(part, dim, words).ravel()).reshape(part.shares.shape)
