@@ -4,7 +4,7 @@ Rows are what a search shows: each query's first hits, judged as published. Half
 answer is there, half of queries without one: the same queries with their relevant documents taken out, and the queries
 of other sets. So a probability is right for a user of whose queries every second has an answer in the index.
 
-Prints the table for relevance.py, how well it is calibrated, and what the threshold lets through.
+Prints the tables for relevance.py, how well they are calibrated, and what relevance.MATCH lets through.
 Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--model NAME]
 """
 
@@ -12,7 +12,6 @@ import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,13 +61,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Rows:
-    """Hits as they would be shown: score, relevant or not, weight, the query, whether that has an answer."""
+    """Hits as they would be shown: score, relevant or not, weight."""
 
     score: Floats
     relevant: npt.NDArray[np.bool_]
     weight: Floats
-    query: npt.NDArray[np.int64]
-    answered: npt.NDArray[np.bool_]
 
 
 class Words:
@@ -125,22 +122,23 @@ def _foreign(sets: dict[str, Corpus], name: str) -> list[str]:
     return [str(text) for text in np.random.default_rng(0).permutation(np.array(texts))[:FOREIGN]] if texts else []
 
 
+def scores_of(part: Asked, dim: int, words: bool) -> npt.NDArray[np.float32]:
+    """[q, documents] float32: what a search orders by, vectors and words or vectors alone."""
+    cosines = normalize(part.queries[:, :dim].copy()) @ normalize(part.documents[:, :dim].copy()).T
+    return np.asarray(cosines + WORTH * part.shares if words else cosines, np.float32)
+
+
 def shown(asked: list[Asked], dim: int, words: bool) -> Rows:
-    """The hits that a search would show, by vectors and words or by vectors alone; each set weighs the same."""
-    parts: list[tuple[Any, ...]] = []
-    number = 0
+    """The hits that a search would show; each set weighs the same."""
+    parts = []
     for part in asked:
-        scores = normalize(part.queries[:, :dim].copy()) @ normalize(part.documents[:, :dim].copy()).T
-        scores = scores + WORTH * part.shares if words else scores
+        scores = scores_of(part, dim, words)
         for kept in (True, False) if part.answered else (False,):
             left = scores if kept else np.where(part.relevant, -np.inf, scores)  # without the answer
             top = np.argsort(-left, axis=1)[:, :SHOWN]
             row = np.arange(len(top))[:, None]
-            queries = np.repeat(np.arange(number, number + len(top)), top.shape[1])
-            number += len(top)
             share = (0.5 if kept else 0.25) / top.size
-            relevant = (part.relevant[row, top] & kept).ravel()
-            parts.append((left[row, top].ravel(), relevant, np.full(top.size, share), queries, np.full(top.size, kept)))
+            parts.append((left[row, top].ravel(), (part.relevant[row, top] & kept).ravel(), np.full(top.size, share)))
     return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -157,28 +155,26 @@ def fit(rows: Rows) -> Curve:
     return Curve(slope=float(beta[1]), offset=float(beta[0]))
 
 
-def report(rows: Rows, curve: Curve) -> str:
-    """How far stated and true probabilities are apart; what the threshold does to queries with and without answer."""
+def calibration_error(rows: Rows, curve: Curve) -> float:
+    """How far stated and true probabilities are apart, over hits that are matches: mean over ten bins, by weight."""
     p = curve.probability(rows.score.astype(np.float32)).astype(np.float64)
-    bins = np.minimum((p * 10).astype(int), 9)
-    gaps = [
-        rows.weight[bins == b].sum()
-        * abs(np.average(rows.relevant[bins == b] - p[bins == b], weights=rows.weight[bins == b]))
-        for b in range(10)
-        if (bins == b).any()
-    ]
-    best = np.zeros(rows.query.max() + 1)
-    np.maximum.at(best, rows.query, p)
-    found = np.zeros(len(best))
-    np.maximum.at(found, rows.query, p * rows.relevant)
-    answered = np.zeros(len(best), bool)
-    answered[rows.query] = rows.answered
-    there = answered & (found > 0)
-    return (
-        f"calibration error {sum(gaps) / rows.weight.sum():.3f}; of the answers among the first {SHOWN} "
-        f"{(found[there] >= MATCH).mean():.1%} pass {MATCH}, of queries without an answer "
-        f"{(best[~answered] < MATCH).mean():.1%} find nothing"
-    )
+    matches = p >= MATCH
+    bins = (p[matches] * 10).astype(int)
+    gap = np.bincount(bins, (rows.weight * (rows.relevant - p))[matches])
+    return float(np.abs(gap).sum() / rows.weight[matches].sum())
+
+
+def passed(asked: list[Asked], dim: int, words: bool, curve: Curve) -> dict[str, float]:
+    """Mean over sets: answers that are matches; queries that find nothing, foreign or without their answer."""
+    shares: dict[str, list[float]] = {"answers found": [], "foreign queries refused": [], "near misses refused": []}
+    for part in asked:
+        p = curve.probability(scores_of(part, dim, words).ravel()).reshape(part.shares.shape)
+        if part.answered:
+            shares["answers found"].append((np.where(part.relevant, p, 0).max(axis=1) >= MATCH).mean())
+            shares["near misses refused"].append((np.where(part.relevant, 0, p).max(axis=1) < MATCH).mean())
+        else:
+            shares["foreign queries refused"].append((p.max(axis=1) < MATCH).mean())
+    return {name: float(np.mean(values)) for name, values in shares.items() if values}
 
 
 def main() -> None:
@@ -199,10 +195,13 @@ def main() -> None:
         for table, lines in tables.items():
             lines.append(f'    "{task}": {{')
             for dim in MATRYOSHKA_DIMS:
-                rows = shown(asked, dim, words=table == "BOTH")
+                words = table == "BOTH"
+                rows = shown(asked, dim, words)
                 curve = fit(rows)
                 lines.append(f"        {dim}: Curve(slope={curve.slope:.2f}, offset={curve.offset:.2f}),")
-                print(f"{task}, {table}, {dim}: {report(rows, curve)}", flush=True)
+                shares = ", ".join(f"{k} {v:.1%}" for k, v in passed(asked, dim, words, curve).items())
+                error = calibration_error(rows, curve)
+                print(f"{task}, {table}, {dim}: calibration error {error:.3f}, {shares}", flush=True)
             lines.append("    },")
     for table, lines in tables.items():
         print("\n".join([f"{table}: dict[str, dict[int, Curve]] = {{", *lines, "}"]))

@@ -14,7 +14,6 @@ from gemlet.ask import ask
 from gemlet.errors import GemletError, InputError, MissingExtra
 from gemlet.generate import Writer
 from gemlet.search import Filter, Hit, Mode, Searchable, search
-from gemlet.store import StoredPassage
 
 MOST = 50  # hits of one call; `next_offset` leads on
 FARTHEST = 500  # hits that can be reached so
@@ -33,6 +32,7 @@ class FoundPassage:
     line: int
     first_line: int
     last_line: int
+    passage: int
     page: int | None
     title: str | None
     snippet: str
@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Read:
-    """A part of a file's text, as it was indexed; `next_line` is None at its end."""
+    """A part of a file's text, as it was indexed; `next_passage` is None at its end."""
 
     path: str
     title: str | None
@@ -59,7 +59,7 @@ class Read:
     last_line: int
     page: int | None
     text: str
-    next_line: int | None
+    next_passage: int | None
 
 
 @dataclass(frozen=True)
@@ -162,26 +162,30 @@ class Tools:
         hits = [_found(hit) for hit in results.hits[offset : offset + limit]]
         return Found(hits=hits, next_offset=offset + limit if more else None, message=message)
 
-    def read_passage(self, path: str, line: int = 1, passages: int = 1) -> Read:
-        """Read a file's text from the passage that holds a line; the file must be in the index.
+    def read_passage(self, path: str, passage: int | None = None, line: int = 1, count: int = 1) -> Read:
+        """Read a file's text, passage by passage; the file must be in the index.
 
-        line      1-based, as `search` gives it
-        passages  how many, from that one on, 20 at most; pass `next_line` as `line` to read on
+        passage  which one, as `search` gives it; pass `next_passage` to read on
+        line     without `passage`: the one that holds this line, 1-based
+        count    how many passages, from that one on, 20 at most
         """
         found = self._index.store.passages_of(path)
         if not found:
             raise InputError(f"{path} is not in the index: take a path that `search` returns")
-        begin = max([i for i, passage in enumerate(found) if passage.first_line <= line], default=0)
-        end = begin + max(1, min(passages, AROUND))
-        part = found[begin:end]
+        if passage is None:
+            passage = next((i for i, one in enumerate(found) if one.last_line >= line), len(found) - 1)
+        if not 0 <= passage < len(found):
+            raise InputError(f"{path} has the passages 0 to {len(found) - 1}, and no {passage}")
+        end = passage + max(1, min(count, AROUND))
+        part = found[passage:end]
         return Read(
             path=_shown(path),
             title=part[0].title,
             first_line=part[0].first_line,
             last_line=part[-1].last_line,
             page=part[0].page,
-            text="\n\n".join(passage.text for passage in part),
-            next_line=_next_line(found, end),
+            text="\n\n".join(one.text for one in part),
+            next_passage=end if end < len(found) else None,
         )
 
     def ask(self, question: str, path: str | None = None) -> Answered:
@@ -225,16 +229,13 @@ def _found(hit: Hit) -> FoundPassage:
         line=hit.line,
         first_line=hit.first_line,
         last_line=hit.last_line,
+        passage=hit.ord,
         page=hit.page,
         title=hit.title,
         snippet=hit.snippet,
         sentence=hit.snippet[begin:end],
         probability=None if hit.probability is None else round(hit.probability, 3),
     )
-
-
-def _next_line(found: list[StoredPassage], end: int) -> int | None:
-    return found[end].first_line if end < len(found) else None
 
 
 def _shown(path: str) -> str:

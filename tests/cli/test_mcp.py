@@ -81,9 +81,11 @@ def test_a_client_searches_reads_on_and_asks(place: Path) -> None:
         assert hit["path"] == str(place / "files/long.md")
         assert "plover3" in hit["snippet"]
 
-        read = await call(client, "read_passage", path=hit["path"], line=hit["line"])
+        read = await call(client, "read_passage", path=hit["path"], passage=hit["passage"])
         assert "plover3" in read["text"]
         assert read["first_line"] <= hit["line"] <= read["last_line"]
+        by_line = await call(client, "read_passage", path=hit["path"], line=hit["line"])
+        assert by_line["first_line"] <= hit["line"] <= by_line["last_line"]
         await whole_file(client, hit["path"])
 
         answer = await call(client, "ask", question="heron water")
@@ -91,10 +93,10 @@ def test_a_client_searches_reads_on_and_asks(place: Path) -> None:
         assert all(source["path"].startswith(str(place / "files")) for source in answer["sources"])
 
     async def whole_file(client: Any, path: str) -> None:
-        line, seen = 1, ""
-        while line is not None:
-            read = await call(client, "read_passage", path=path, line=line, passages=2)
-            seen, line = seen + read["text"], read["next_line"]
+        passage, seen = 0, ""
+        while passage is not None:
+            read = await call(client, "read_passage", path=path, passage=passage, count=2)
+            seen, passage = seen + read["text"], read["next_passage"]
         assert [f"plover{i}" in seen for i in range(6)] == [True] * 6
 
     talk(place, conversation)
@@ -133,6 +135,7 @@ def test_a_mistake_is_told_and_the_server_goes_on(place: Path) -> None:
         assert "available" in await refusal(client, "search", query="x", task="riddles")
         assert "another query" in await refusal(client, "search", query="x", offset=500)
         assert await refusal(client, "search", query="x", mode="magic")
+        assert "passages 0 to" in await refusal(client, "read_passage", path=str(place / "files/long.md"), passage=99)
         assert (await call(client, "index_status"))["passages"] > 0
 
     talk(place, conversation)

@@ -72,6 +72,12 @@ def test_no_model_is_asked_when_nothing_is_relevant(index: Index) -> None:
     assert answer.sources == []
     assert answer.nearest is not None
     assert writer.asked == []
+    assert ask(index, "xylophone", writer=lambda: pytest.fail("a model is loaded"), min_probability=1.0).refused
+
+
+def test_a_model_is_looked_for_when_there_is_something_to_say(index: Index) -> None:
+    assert ask(index, "lease", writer=lambda: Says("x"), min_probability=0).writer == "parrot"
+    assert ask(index, "lease", writer=lambda: None, min_probability=0).writer is None
 
 
 def test_a_model_that_finds_nothing_in_the_sources_refuses(index: Index) -> None:

@@ -15,7 +15,7 @@ def hit(text: str = "text", path: str = "/d/a.md", title: str | None = None, pag
     return Hit(
         path=path, first_line=3, last_line=5, page=page, title=title, text=text, snippet=text, marked=(0, 0), line=3,
         score=1.0, probability=0.9, cosine=0.5, bm25=1.0, semantic_rank=1, keyword_rank=1, words=(), kind="text",
-        language=None, paths=(path,), passage_id=1,
+        language=None, paths=(path,), passage_id=1, ord=0,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ citations.py  what the answer names, checked as it is written
 quotes.py     the answer of a machine without a model that writes: the best sentences
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from gemlet.ask.citations import Citations
@@ -68,7 +68,7 @@ def ask(
     index: Searchable,
     question: str,
     *,
-    writer: Writer | None = None,
+    writer: Writer | Callable[[], Writer | None] | None = None,
     k: int = SOURCES,
     task: str = "question answering",
     wanted: Filter = Filter(),  # noqa: B008 - it cannot be changed
@@ -77,7 +77,8 @@ def ask(
 ) -> Answer:
     """Find sources, and have the answer written from them; nothing is written when nothing is relevant.
 
-    writer           None: the best sentences are quoted instead
+    writer           a model that writes, or a function that finds or loads one and is called when there are sources;
+                     None: the best sentences are quoted instead
     k                sources at most; fewer when they do not fit into BUDGET tokens
     task, wanted, min_probability  as in search()
     max_tokens       of the answer
@@ -89,6 +90,8 @@ def ask(
     sources = as_sources(results.hits, lambda text: int(embedder.count_tokens(text)[0]), BUDGET)
     if not sources:
         return Answer(question, [], None, iter([NO_MATCH]), results.nearest)
+    if callable(writer):
+        writer = writer()
     if writer is None:
         return Answer(question, sources, None, iter([quotes(index, question, sources, task)]))
     pieces = writer.write(messages_for(question, sources), max_tokens=max_tokens)

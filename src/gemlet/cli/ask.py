@@ -45,7 +45,7 @@ Exit codes: 0 answered, 4 the index has no answer, 1 and 2 for errors.
 @click.option("-k", "--sources", default=6, show_default=True, type=click.IntRange(1), help="Passages to answer from.")
 @click.option("--quote", is_flag=True, help="No model: quote the sentences that answer best.")
 @click.option("--max-tokens", default=512, show_default=True, type=click.IntRange(1), help="Length of the answer.")
-@click.option("--min", "least", type=click.FloatRange(0, 1), help="Least probability of a source.  [default: 0.1]")
+@click.option("--min", "least", type=click.FloatRange(0, 1), help="Least probability of a source.  [default: 0.03]")
 @filter_options
 @writer_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -70,7 +70,7 @@ def command(
         answer = ask(
             index,
             " ".join(question),
-            writer=None if quote else writer_for(llm, llm_url, llm_remote),
+            writer=None if quote else lambda: writer_for(llm, llm_url, llm_remote),
             k=sources,
             wanted=wanted,
             min_probability=least,

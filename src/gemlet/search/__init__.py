@@ -162,6 +162,7 @@ def _hit(candidate: Candidate, passage: StoredPassage, asked: Sequence[str]) -> 
         language=passage.language,
         paths=passage.paths,
         passage_id=passage.id,
+        ord=passage.ord,
     )
 
 

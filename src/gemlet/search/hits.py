@@ -23,6 +23,7 @@ class Hit:
     semantic_rank  among all passages by cosine, 1-based; None: not among the first
     keyword_rank   the same by BM25
     words          the words of the query that the passage holds
+    ord            the passage's place in its document, from 0
     """
 
     path: str
@@ -45,6 +46,7 @@ class Hit:
     language: str | None
     paths: tuple[str, ...]
     passage_id: int
+    ord: int
 
 
 @dataclass(frozen=True)

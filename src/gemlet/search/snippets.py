@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gemlet.passages import sentences
 from gemlet.store.words import words
@@ -14,7 +15,7 @@ LONGEST = 300  # characters of a sentence: a longer one is taken line by line
 
 _WORD = re.compile(r"\w+")
 _LINE = re.compile(r"[^\s][^\n]*")
-_SHORTEST = 4  # letters that two forms of a word must begin with in common
+_ALIKE = 0.4  # of their letters two forms of one word share at least
 _EMPTY = 0.1  # what a word of one or two letters counts beside a longer one
 
 Span = tuple[int, int]
@@ -60,7 +61,7 @@ def _lines(text: str, begin: int, end: int) -> list[Span]:
 def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[float]:
     """For each span how much of the query it says, from 0 to 1.
 
-    A word counts more the fewer of the spans have it; another form of it, which begins alike, counts half.
+    A word counts more the fewer of the spans have it; another form of it counts less.
     """
     parts = [set(folded_words(text[begin:end])) for begin, end in spans]
     wanted = list(dict.fromkeys(query))
@@ -103,9 +104,18 @@ def _weight(word: str, parts: Sequence[set[str]]) -> float:
 
 
 def _held(word: str, part: set[str]) -> float:
+    """1 if the word is there; another form of it counts by the square of what letters the two share, three by three."""
     if word in part:
         return 1.0
-    if len(word) < _SHORTEST:
+    if len(word) < 3:
         return 0.0
-    stem = word[: max(_SHORTEST, len(word) - 3)]
-    return 0.5 if any(other.startswith(stem) for other in part) else 0.0
+    letters = _triples(word)
+    like = max((2 * len(letters & own) / (len(letters) + len(own)) for own in map(_triples, part)), default=0.0)
+    return like * like if like >= _ALIKE else 0.0
+
+
+@lru_cache(50_000)
+def _triples(word: str) -> frozenset[str]:
+    """With marks for where a word begins and ends."""
+    marked = f"<{word}>"
+    return frozenset(marked[i : i + 3] for i in range(len(marked) - 2))
