@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,6 +72,12 @@ class Opened:
     def _check_count(self, table: str, found: int) -> None:
         if found != (expected := self.meta(table)):
             raise StoreCorrupt(str(self.path), f"there are {found} {table}, not {expected}")
+
+    def _check_files(self, paths: Sequence[bytes]) -> None:
+        """All paths, in the order that looking for one relies on."""
+        self._check_count("files", len(paths))
+        if not all(isinstance(path, bytes) for path in paths) or any(a >= b for a, b in pairwise(paths)):
+            raise StoreCorrupt(str(self.path), "the files are not in order")
 
     def _check(self, what: str, row: Sequence[Any]) -> None:
         if crc_of(*row[:-1]) != row[-1]:

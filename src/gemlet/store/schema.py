@@ -167,6 +167,8 @@ def guarded(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into gemlet's: one line that says what happened to which file and what to do."""
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite quotes what it found, be it text or not
+        raise StoreCorrupt(str(path), error.reason) from None
     except sqlite3.Error as error:
         code = _code(error)
         reason = str(error)

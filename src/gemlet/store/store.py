@@ -72,7 +72,7 @@ class Store(Opened):
         with self._snapshot():
             rows = self._filtered(wanted, sql, values)
             if wanted.is_open():
-                self._check_count("files", len(rows))
+                self._check_files([row[0] for row in rows])
         return [StoredFile(self._path(row), row[2], row[3] / 1e9, *row[7:]) for row in rows]
 
     # Passages
@@ -158,8 +158,8 @@ class Store(Opened):
     def _all_vectors(self) -> Iterator[tuple[int, int, Iterator[tuple[Ids, Scales, Codes]]]]:
         """(generation, dim, blocks of vectors by ascending id) of one state of the index."""
         with self._snapshot():
-            for which in ("NOT INDEXED", "INDEXED BY files_document"):
-                self._check_count("files", self._rows(f"SELECT count(*) FROM files {which}")[0][0])
+            self._check_files([row[0] for row in self._rows("SELECT path, crc FROM files ORDER BY path")])
+            self._check_count("files", self._rows("SELECT count(*) FROM files INDEXED BY files_document")[0][0])
             self._check_count("vectors", count := self._rows("SELECT count(*) FROM vectors")[0][0])
             if (dim := self.meta("dim")) is None and count:
                 raise StoreCorrupt(str(self.path), "the setting `dim` is missing")
@@ -239,6 +239,9 @@ class Store(Opened):
             )
             for row in self._rows(sql, *part):
                 found[row[1]] = (*found.get(row[1], ()), self._path(row))
+            counted = f"SELECT count(*) FROM files INDEXED BY files_document WHERE document_id IN ({_marks(part)})"
+            if self._rows(counted, *part)[0][0] != sum(len(found.get(document, ())) for document in part):
+                raise StoreCorrupt(str(self.path), "files of a passage are missing")
         return found
 
     def _path(self, row: Sequence[Any]) -> str:
