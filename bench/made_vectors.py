@@ -49,8 +49,7 @@ class MadeVectors:
         random = np.random.default_rng([self._seed, 2**32 - 1])
         other = self._turned(random.standard_normal((count, len(self._spread)), np.float32))
         rest = np.float32(np.sqrt(1 - ALIKE**2))
-        mixed: Array = np.float32(ALIKE) * self.documents(count, 2**31) + rest * other
-        return normalize(mixed)
+        return normalize(np.float32(ALIKE) * self.documents(count, 2**31) + rest * other)
 
     def _turned(self, x: Array) -> Array:
         """From directions of falling variance to vectors."""

@@ -1,4 +1,4 @@
-// bytes.h - views of memory, aligned memory, and the 16-bit floats.   (chapter 1)
+// bytes.h - views of memory, aligned memory, and the 16-bit floats.
 #pragma once
 #include <cstddef>
 #include <cstdint>

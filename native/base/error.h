@@ -1,4 +1,4 @@
-// error.h - the one thing that native code throws.   (chapter 1: what everyone stands on)
+// error.h - the one thing that native code throws.   (what everyone stands on)
 //
 // bind/ maps each Code to one Python exception class; a test holds that table total.
 #pragma once

@@ -1,4 +1,4 @@
-// file.cpp - a file as read-only memory, where the system is a Unix; file_windows.cpp is its twin.   (chapter 1)
+// file.cpp - a file as read-only memory, where the system is a Unix; file_windows.cpp is its twin.
 #ifndef _WIN32
 #include "base/file.h"
 

@@ -1,4 +1,4 @@
-// file.h - a file as read-only memory.   (chapter 1)
+// file.h - a file as read-only memory.
 #pragma once
 #include <cstdint>
 #include <string>

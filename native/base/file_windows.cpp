@@ -1,4 +1,4 @@
-// file_windows.cpp - a file as read-only memory, on Windows; file.cpp is its twin.   (chapter 1)
+// file_windows.cpp - a file as read-only memory, on Windows; file.cpp is its twin.
 #ifdef _WIN32
 #include "base/file.h"
 

@@ -1,4 +1,4 @@
-// hash.h - 64 bits that tell long inputs apart, at the speed of memory.   (chapter 1)
+// hash.h - 64 bits that tell long inputs apart, at the speed of memory.
 #pragma once
 #include <cstring>
 

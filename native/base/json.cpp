@@ -1,4 +1,4 @@
-// json.cpp - see json.h.   (chapter 1)
+// json.cpp - see json.h.
 #include "base/json.h"
 
 #include <charconv>

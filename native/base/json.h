@@ -1,4 +1,4 @@
-// json.h - the JSON we read: bytes → values, strictly.   (chapter 1)
+// json.h - the JSON we read: bytes → values, strictly.
 //
 // The reader is pulled through a file from front to back and keeps nothing of it, so 33 MB cost no memory.
 // Strict means RFC 8259 and nothing more: valid UTF-8, no lone surrogate, nothing after the end, at most

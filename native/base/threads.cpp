@@ -1,4 +1,4 @@
-// threads.cpp - one pool of threads, one way to use it.   (chapter 1)
+// threads.cpp - one pool of threads, one way to use it.
 #include "base/threads.h"
 
 #ifndef _WIN32

@@ -1,4 +1,4 @@
-// threads.h - one pool of threads, one way to use it.   (chapter 1)
+// threads.h - one pool of threads, one way to use it.
 #pragma once
 #include <atomic>
 #include <cstddef>

@@ -1,4 +1,4 @@
-// utf8.h - one character of UTF-8 at a time.   (chapter 1)
+// utf8.h - one character of UTF-8 at a time.
 #pragma once
 #include <cstdint>
 #include <string>

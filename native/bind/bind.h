@@ -1,4 +1,4 @@
-// bind.h - the parts of the compiled module.   (chapter 7)
+// bind.h - the parts of the compiled module.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

@@ -1,4 +1,4 @@
-// gguf.cpp - weight files as Python sees them, and their tensors in the type of another file.   (chapter 7)
+// gguf.cpp - weight files as Python sees them, and their tensors in the type of another file.
 #include "weights/gguf.h"
 
 #include <nanobind/stl/map.h>

@@ -1,4 +1,4 @@
-// kernels.cpp - each kernel of each ISA, callable on its own: for tests and benchmarks.   (chapter 7)
+// kernels.cpp - each kernel of each ISA, callable on its own: for tests and benchmarks.
 #include "kernels/kernels.h"
 
 #include <nanobind/stl/string.h>

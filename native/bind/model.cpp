@@ -1,4 +1,4 @@
-// model.cpp - the model as a Python class.   (chapter 7)
+// model.cpp - the model as a Python class.
 #include "model/model.h"
 
 #include <nanobind/stl/pair.h>

@@ -1,4 +1,4 @@
-// module.cpp - the compiled module `gemlet._core`.   (chapter 7: the only room that knows Python exists)
+// module.cpp - the compiled module `gemlet._core`.   (the only room that knows Python exists)
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>

@@ -1,4 +1,4 @@
-// scan.cpp - the scan as a Python class.   (chapter 7)
+// scan.cpp - the scan as a Python class.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 

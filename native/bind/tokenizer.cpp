@@ -1,4 +1,4 @@
-// tokenizer.cpp - class gemlet._core.Tokenizer.   (chapter 7)
+// tokenizer.cpp - class gemlet._core.Tokenizer.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>

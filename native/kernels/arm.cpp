@@ -1,4 +1,4 @@
-// arm.cpp - see arm.h. An application may not ask an ARM itself.   (chapter 2)
+// arm.cpp - see arm.h. An application may not ask an ARM itself.
 #include "kernels/arm.h"
 
 #if defined(__APPLE__)

@@ -1,4 +1,4 @@
-// arm.h - what a 64-bit ARM can do beyond ARMv8.0, as its operating system tells.   (chapter 2)
+// arm.h - what a 64-bit ARM can do beyond ARMv8.0, as its operating system tells.
 #pragma once
 
 namespace gemlet {

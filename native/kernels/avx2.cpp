@@ -1,4 +1,4 @@
-// avx2.cpp - 256-bit vectors with fused multiply-add: Haswell (2013), Zen (2017) and later.   (chapter 2)
+// avx2.cpp - 256-bit vectors with fused multiply-add: Haswell (2013), Zen (2017) and later.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

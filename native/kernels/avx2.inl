@@ -1,4 +1,4 @@
-// avx2.inl - 256-bit vectors, two to 16 lanes.   (chapter 2)
+// avx2.inl - 256-bit vectors, two to 16 lanes.
 //
 // Included by each ISA file of this width inside its own namespace. What its flags allow decides how bytes are
 // multiplied.

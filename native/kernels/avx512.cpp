@@ -1,4 +1,4 @@
-// avx512.cpp - 512-bit vectors without a dot product of bytes: Skylake-X (2017).   (chapter 2)
+// avx512.cpp - 512-bit vectors without a dot product of bytes: Skylake-X (2017).
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

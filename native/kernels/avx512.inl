@@ -1,4 +1,4 @@
-// avx512.inl - 512-bit vectors, one to 16 lanes.   (chapter 2)
+// avx512.inl - 512-bit vectors, one to 16 lanes.
 //
 // Included by each ISA file of this width inside its own namespace. What its flags allow decides how bytes and bf16 are
 // multiplied.

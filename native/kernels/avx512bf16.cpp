@@ -1,4 +1,4 @@
-// avx512bf16.cpp - AVX-512, the dot products of bytes and of bf16: Zen 4 (2022), Sapphire Rapids (2023).   (chapter 2)
+// avx512bf16.cpp - AVX-512, the dot products of bytes and of bf16: Zen 4 (2022), Sapphire Rapids (2023).
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

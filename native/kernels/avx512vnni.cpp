@@ -1,4 +1,4 @@
-// avx512vnni.cpp - AVX-512 and the dot product of bytes: Cascade Lake and Ice Lake (2019).   (chapter 2)
+// avx512vnni.cpp - AVX-512 and the dot product of bytes: Cascade Lake and Ice Lake (2019).
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

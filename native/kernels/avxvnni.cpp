@@ -1,4 +1,4 @@
-// avxvnni.cpp - AVX2 and the dot product of bytes: Alder Lake (2021), Zen 5 (2024) and later.   (chapter 2)
+// avxvnni.cpp - AVX2 and the dot product of bytes: Alder Lake (2021), Zen 5 (2024) and later.
 #include <cpuid.h>
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-// dispatch.cpp - one table for the process. CMake writes the list (gemlet_add_isa).   (chapter 2)
+// dispatch.cpp - one table for the process. CMake writes the list (gemlet_add_isa).
 #include <cstdlib>
 #include <cstring>
 #include <string>

@@ -1,4 +1,4 @@
-// gemm.inl - the packed matrix product, once for all ISAs and number types.   (chapter 2)
+// gemm.inl - the packed matrix product, once for all ISAs and number types.
 //
 // Included by each ISA file inside its own namespace, behind V (16 lanes of f32), I (16 lanes of int32), U (16 units of
 // 4 bytes), the products dot_f32, dot_bf16 and dot_int8, and the sizes of the register tiles.

@@ -1,4 +1,4 @@
-// int4.inl - bytes times ggml's Q4_0, whose scales are its own.   (chapter 2)
+// int4.inl - bytes times ggml's Q4_0, whose scales are its own.
 //
 // Included by each ISA file behind int8.inl. w comes in blocks of 32 numbers from 0 to 15, which mean (number - 8) *
 // scale. x is rounded to bytes, with one scale for 128; it is not rotated, as the w of a file is not.

@@ -1,4 +1,4 @@
-// int8.inl - the packed matrix product in bytes, once for all ISAs.   (chapter 2)
+// int8.inl - the packed matrix product in bytes, once for all ISAs.
 //
 // A row is cut into groups, each with a scale of its own (the last
 // may be shorter). Before it is rounded, every block of 32 is multiplied by the Hadamard matrix of +1 and -1, which

@@ -1,4 +1,4 @@
-// kernels.h - the one table through which the model reaches the CPU.   (chapter 2: every inner loop)
+// kernels.h - the one table through which the model reaches the CPU.   (every inner loop)
 //
 // Plain C types only: every ISA file includes this header with its own -m flags, so nothing inline from
 // the standard library may come in (a weak copy of it, compiled for AVX-512, could end up serving the whole program).

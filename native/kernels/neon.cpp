@@ -1,4 +1,4 @@
-// neon.cpp - 128-bit vectors: every 64-bit ARM, Cortex-A53 (2012) to A76.   (chapter 2)
+// neon.cpp - 128-bit vectors: every 64-bit ARM, Cortex-A53 (2012) to A76.
 #include <arm_neon.h>
 
 #include "kernels/kernels.h"

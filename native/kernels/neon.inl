@@ -1,4 +1,4 @@
-// neon.inl - ARM's 128-bit vectors, four to 16 lanes.   (chapter 2)
+// neon.inl - ARM's 128-bit vectors, four to 16 lanes.
 //
 // Included by each ISA file of this width inside its own namespace. What its flags allow decides how bytes are
 // multiplied.

@@ -1,4 +1,4 @@
-// neondot.cpp - and the dot product of bytes: Neoverse N1 (2019), Raspberry Pi 5, Apple M1 (2020).   (chapter 2)
+// neondot.cpp - and the dot product of bytes: Neoverse N1 (2019), Raspberry Pi 5, Apple M1 (2020).
 #include <arm_neon.h>
 
 #include "kernels/arm.h"

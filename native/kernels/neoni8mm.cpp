@@ -1,4 +1,4 @@
-// neoni8mm.cpp - and that of unsigned by signed bytes: Neoverse V1 and N2, Apple M2 (2022) and later.   (chapter 2)
+// neoni8mm.cpp - and that of unsigned by signed bytes: Neoverse V1 and N2, Apple M2 (2022) and later.
 #include <arm_neon.h>
 
 #include "kernels/arm.h"

@@ -1,4 +1,4 @@
-// popcount.inl - differing bits counted where the CPU has no vector instruction for it: x86 and portable.   (chapter 2)
+// popcount.inl - differing bits counted where the CPU has no vector instruction for it: x86 and portable.
 
 #ifdef __AVX2__
 // A half of a byte picks its number of bits from a table of 16.   Source: Mula, Kurz, Lemire 2016 (arXiv 1611.07612)

@@ -1,4 +1,4 @@
-// portable.cpp - plain C++ for any CPU; what every other ISA is checked against.   (chapter 2)
+// portable.cpp - plain C++ for any CPU; what every other ISA is checked against.
 #include "kernels/kernels.h"
 
 namespace gemlet::portable {

@@ -1,4 +1,4 @@
-// rows.inl - the row kernels, once for all ISAs.   (chapter 2)
+// rows.inl - the row kernels, once for all ISAs.
 //
 // Included by each ISA file inside its own namespace, after it has defined V: 16 virtual f32 lanes.
 

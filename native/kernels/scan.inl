@@ -1,4 +1,4 @@
-// scan.inl - one query against many rows of bytes or bits, once for all ISAs.   (chapter 2)
+// scan.inl - one query against many rows of bytes or bits, once for all ISAs.
 //
 // Included by each ISA file behind int4.inl and the primitives of search: dot_codes, 32 products added to the 16 lanes
 // of an I, and Count, which takes up the differing bits of kBytes bytes.

@@ -1,4 +1,4 @@
-// attention.cpp - q k v → q/k norm → RoPE → softmax over the window → o.   (chapter 5)
+// attention.cpp - q k v → q/k norm → RoPE → softmax over the window → o.
 #include <algorithm>
 
 #include "model/workspace.h"

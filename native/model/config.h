@@ -1,4 +1,4 @@
-// config.h - the numbers of config.json that shape the model, under their Hugging Face names.   (chapter 5)
+// config.h - the numbers of config.json that shape the model, under their Hugging Face names.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -1,4 +1,4 @@
-// gguf.cpp - see gguf.h.   (chapter 5)
+// gguf.cpp - see gguf.h.
 #include "model/gguf.h"
 
 #include "base/error.h"

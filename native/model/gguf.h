@@ -1,4 +1,4 @@
-// gguf.h - a .gguf file as the model and the tokenizer take it.   (chapter 5)
+// gguf.h - a .gguf file as the model and the tokenizer take it.
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,4 +1,4 @@
-// layers.cpp - named tensors → the packed weights.   (chapter 5)
+// layers.cpp - named tensors → the packed weights.
 #include "model/layers.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// layers.h - every tensor of the model, with its shape beside it.   (chapter 5: token ids → vectors)
+// layers.h - every tensor of the model, with its shape beside it.   (token ids → vectors)
 #pragma once
 #include <atomic>
 #include <functional>

@@ -1,4 +1,4 @@
-// mlp.cpp - down(gelu_tanh(gate(x)) * up(x)).   (chapter 5)
+// mlp.cpp - down(gelu_tanh(gate(x)) * up(x)).
 #include "model/workspace.h"
 
 namespace gemlet {

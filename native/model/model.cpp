@@ -1,4 +1,4 @@
-// model.cpp - embed_tokens → [attention → mlp] × layers → final norm → mean → dense.   (chapter 5)
+// model.cpp - embed_tokens → [attention → mlp] × layers → final norm → mean → dense.
 #include "model/model.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// model.h - the seam to Python: token ids in, one vector per sequence out.   (chapter 5)
+// model.h - the seam to Python: token ids in, one vector per sequence out.
 #pragma once
 #include <atomic>
 #include <cstdint>

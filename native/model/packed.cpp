@@ -1,4 +1,4 @@
-// packed.cpp - see packed.h.   (chapter 5)
+// packed.cpp - see packed.h.
 #include "model/packed.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// packed.h - the matrices as the kernels want them for Storage::kInt8, in a block of a .gguf file.   (chapter 5)
+// packed.h - the matrices as the kernels want them for Storage::kInt8, in a block of a .gguf file.
 //
 // The block lies behind the tensors and is used where the file is mapped. It is packed from the checkpoint that the
 // tensors were rounded from, not from them: numbers are rounded once. A head; q, k, v, o, gate, up and down of each

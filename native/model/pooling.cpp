@@ -1,4 +1,4 @@
-// pooling.cpp - the mean over each sequence, then the dense head.   (chapter 5)
+// pooling.cpp - the mean over each sequence, then the dense head.
 #include <cstring>
 
 #include "model/workspace.h"

@@ -1,4 +1,4 @@
-// workspace.cpp - the memory of one call, and the steps that sublayers share.   (chapter 5)
+// workspace.cpp - the memory of one call, and the steps that sublayers share.
 #include "model/workspace.h"
 
 #include <algorithm>

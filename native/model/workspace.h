@@ -1,4 +1,4 @@
-// workspace.h - what one call needs while it runs, and the steps that share it.   (chapter 5)
+// workspace.h - what one call needs while it runs, and the steps that share it.
 #pragma once
 #include <array>
 #include <chrono>

@@ -1,4 +1,4 @@
-// allowed.h - which rows a search may find, one bit for each.   (chapter 6)
+// allowed.h - which rows a search may find, one bit for each.
 #pragma once
 #include <algorithm>
 #include <bit>

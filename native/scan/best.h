@@ -1,4 +1,4 @@
-// best.h - the k best of the rows that are offered.   (chapter 6)
+// best.h - the k best of the rows that are offered.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -15,10 +15,11 @@ struct Hit {
 // Of equal scores the lower row is better: one order over all rows, whoever offers them when.
 inline bool better(const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; }
 
-// A heap with the worst of the k on top. What is no number is never among them.
+// A heap with the worst of the k on top. What is no number is never among them. offer() takes no memory: it may run in
+// a loop of the pool.
 class Best {
  public:
-  explicit Best(size_t k) : k_(k) {}
+  explicit Best(size_t k) : k_(k) { hits_.reserve(k); }
 
   void offer(Hit hit) {
     if (hits_.size() == k_ && !(k_ > 0 && better(hit, hits_.front()))) return;

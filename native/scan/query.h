@@ -1,4 +1,4 @@
-// query.h - a query's numbers as whole ones.   (chapter 6)
+// query.h - a query's numbers as whole ones.
 #pragma once
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// scanner.cpp - rows in blocks, one partial result for each thread.   (chapter 6)
+// scanner.cpp - rows in blocks, one partial result for each thread.
 #include "scan/scanner.h"
 
 #include "scan/query.h"
@@ -13,10 +13,16 @@ constexpr size_t kAhead = 4;  // candidates whose rows are on their way from mem
 
 size_t blocks_of(size_t rows, size_t block) { return (rows + block - 1) / block; }
 
-std::vector<Hit> merge(std::vector<Best>& parts, size_t k) {
-  Best best(k);
-  for (const Best& part : parts) best.offer(part);
-  return best.take();
+// One for each thread.
+std::vector<Best> partial_results(size_t threads, size_t k) {
+  std::vector<Best> parts;
+  for (size_t slot = 0; slot < threads; ++slot) parts.emplace_back(k);
+  return parts;
+}
+
+std::vector<Hit> merge(std::vector<Best>& parts) {
+  for (size_t slot = 1; slot < parts.size(); ++slot) parts[0].offer(parts[slot]);
+  return parts[0].take();
 }
 
 // All rows nearer than `distance`, and the first `ties` of those that are just as far.
@@ -44,7 +50,7 @@ void prefetch(const int8_t* row, size_t dim) {
 std::vector<Hit> Scanner::int8(const Vectors& vectors, const float* query, size_t k) const {
   const Query whole(query, vectors.dim);
   const Allowed allowed(vectors.allowed, vectors.rows);
-  std::vector<Best> parts(threads(), Best(std::min(k, vectors.rows)));
+  auto parts = partial_results(threads(), std::min(k, vectors.rows));
   pool_.parallel_for(blocks_of(vectors.rows, kBlock), [&](size_t block, size_t slot) {
     int32_t products[kBlock];
     const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
@@ -54,28 +60,21 @@ std::vector<Hit> Scanner::int8(const Vectors& vectors, const float* query, size_
         parts[slot].offer({whole.score(products[row - from], vectors.scales[row]), static_cast<int64_t>(row)});
     });
   });
-  return merge(parts, k);
+  return merge(parts);
 }
 
 // In the order of rows.
 std::vector<Near> Scanner::nearest(const Vectors& vectors, const uint8_t* query, size_t k) const {
   Buffer<uint16_t> distances(vectors.rows);
   const Limit limit = farthest(count_distances(vectors, query, distances.data()), k);
-  std::vector<std::vector<Near>> parts(blocks_of(vectors.rows, kBlock));
-  pool_.parallel_for(parts.size(), [&](size_t block, size_t) {
-    const size_t begin = block * kBlock, end = std::min(begin + kBlock, vectors.rows);
-    for (size_t row = begin; row < end; ++row)
-      if (distances.data()[row] <= limit.distance)
-        parts[block].push_back({distances.data()[row], static_cast<int64_t>(row)});
-  });
   std::vector<Near> rows;
+  rows.reserve(std::min(k, vectors.rows));
   size_t ties = limit.ties;
-  for (const auto& part : parts) {
-    for (const Near& near : part) {
-      if (near.distance == limit.distance && ties == 0) continue;
-      if (near.distance == limit.distance) --ties;
-      rows.push_back(near);
-    }
+  for (size_t row = 0; row < vectors.rows; ++row) {
+    const int32_t distance = distances.data()[row];
+    if (distance > limit.distance || (distance == limit.distance && ties == 0)) continue;
+    if (distance == limit.distance) --ties;
+    rows.push_back({distance, static_cast<int64_t>(row)});
   }
   return rows;
 }
@@ -109,7 +108,7 @@ std::vector<Hit> Scanner::rescored(const Vectors& vectors, const uint8_t* bits, 
                                    size_t candidates) const {
   const Query whole(query, vectors.dim);
   const std::vector<Near> near = nearest(vectors, bits, candidates);
-  std::vector<Best> parts(threads(), Best(std::min(k, near.size())));
+  auto parts = partial_results(threads(), std::min(k, near.size()));
   pool_.parallel_for(blocks_of(near.size(), kCandidateBlock), [&](size_t block, size_t slot) {
     const size_t begin = block * kCandidateBlock, end = std::min(begin + kCandidateBlock, near.size());
     for (size_t i = begin; i < end; ++i) {
@@ -119,7 +118,7 @@ std::vector<Hit> Scanner::rescored(const Vectors& vectors, const uint8_t* bits, 
       parts[slot].offer({whole.score(product, vectors.scales[near[i].row]), near[i].row});
     }
   });
-  return merge(parts, k);
+  return merge(parts);
 }
 
 }  // namespace gemlet

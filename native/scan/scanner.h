@@ -1,4 +1,4 @@
-// scanner.h - one query and many stored vectors → the nearest rows.   (chapter 6: vectors → rows, best first)
+// scanner.h - one query and many stored vectors → the nearest rows.   (vectors → rows, best first)
 //
 // Everything is compared as exact integers, and of equal rows the lower is better: the result is the same on every
 // instruction set and with any number of threads.

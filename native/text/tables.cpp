@@ -1,4 +1,4 @@
-// tables.cpp - see tables.h.   (chapter 4)
+// tables.cpp - see tables.h.
 #include "text/tables.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// tables.h - what the tokenizer looks up for each character and each pair of pieces.   (chapter 4)
+// tables.h - what the tokenizer looks up for each character and each pair of pieces.
 //
 // All of it lies in one block of memory, built from a vocabulary or mapped from a file, and is read in place. A damaged
 // block may give wrong ids, but nothing reads outside of it: read_tables checks once what is cheap to check, a look-up

@@ -1,4 +1,4 @@
-// tokenizer.cpp - see tokenizer.h.   (chapter 4)
+// tokenizer.cpp - see tokenizer.h.
 #include "text/tokenizer.h"
 
 #include <algorithm>

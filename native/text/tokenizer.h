@@ -1,4 +1,4 @@
-// tokenizer.h - UTF-8 text → token ids, and back.   (chapter 4)
+// tokenizer.h - UTF-8 text → token ids, and back.
 //
 // The steps, as Hugging Face's `tokenizers` takes them for this tokenizer:
 //   1. user-defined pieces (and control pieces, if asked for) are found in the raw text, from the left, longest first;

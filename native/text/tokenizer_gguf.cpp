@@ -1,4 +1,4 @@
-// tokenizer_gguf.cpp - see tokenizer_gguf.h.   (chapter 4)
+// tokenizer_gguf.cpp - see tokenizer_gguf.h.
 #include "text/tokenizer_gguf.h"
 
 #include "base/error.h"

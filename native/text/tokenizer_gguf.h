@@ -1,4 +1,4 @@
-// tokenizer_gguf.h - the tokenizer's arrays in a GGUF file ↔ Tokenizer.   (chapter 4)
+// tokenizer_gguf.h - the tokenizer's arrays in a GGUF file ↔ Tokenizer.
 #pragma once
 #include <cstdint>
 #include <string>

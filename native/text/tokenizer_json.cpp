@@ -1,4 +1,4 @@
-// tokenizer_json.cpp - see tokenizer_json.h.   (chapter 4)
+// tokenizer_json.cpp - see tokenizer_json.h.
 #include "text/tokenizer_json.h"
 
 #include <algorithm>

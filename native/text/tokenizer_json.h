@@ -1,4 +1,4 @@
-// tokenizer_json.h - a Hugging Face tokenizer.json → Tokenizer.   (chapter 4)
+// tokenizer_json.h - a Hugging Face tokenizer.json → Tokenizer.
 #pragma once
 #include <string>
 

@@ -1,4 +1,4 @@
-// vocabulary.cpp - see vocabulary.h.   (chapter 4)
+// vocabulary.cpp - see vocabulary.h.
 #include "text/vocabulary.h"
 
 #include <algorithm>

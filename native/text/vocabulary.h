@@ -1,5 +1,5 @@
 // vocabulary.h - the pieces a text is cut into, and which two of them make a third: what the tables are built from.
-// (chapter 4)
+//
 #pragma once
 #include <cstdint>
 #include <string>

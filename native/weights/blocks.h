@@ -1,5 +1,5 @@
 // blocks.h - ggml's other blocks of numbers: for each a struct, little-endian as files hold it, and its element i.
-// (chapter 3)
+//
 //
 // Integers of a few bits times half-precision scales, in blocks of 32 or in super-blocks of 256 whose parts have small
 // integers as scales of their own.   Source of the layouts: ggml, ggml-common.h and dequantize_row_*

@@ -1,4 +1,4 @@
-// f16.h - IEEE half precision to and from float32, exactly, without the CPU's help.   (chapter 3)
+// f16.h - IEEE half precision to and from float32, exactly, without the CPU's help.
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -1,4 +1,4 @@
-// gguf.cpp - see gguf.h.   (chapter 3)
+// gguf.cpp - see gguf.h.
 #include "weights/gguf.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// gguf.h - a .gguf file → settings and named tensors.   (chapter 3)
+// gguf.h - a .gguf file → settings and named tensors.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -1,4 +1,4 @@
-// q4_0.h - ggml's 4-bit blocks: 32 numbers from -8 to 7 times one half-precision scale.   (chapter 3)
+// q4_0.h - ggml's 4-bit blocks: 32 numbers from -8 to 7 times one half-precision scale.
 #pragma once
 #include <cmath>
 #include <cstddef>

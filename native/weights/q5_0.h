@@ -1,4 +1,4 @@
-// q5_0.h - ggml's 5-bit blocks, written: 32 numbers from -16 to 15 times one half-precision scale.   (chapter 3)
+// q5_0.h - ggml's 5-bit blocks, written: 32 numbers from -16 to 15 times one half-precision scale.
 #pragma once
 #include <cmath>
 #include <cstddef>

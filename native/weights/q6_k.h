@@ -1,5 +1,5 @@
 // q6_k.h - ggml's 6-bit super-blocks: 256 numbers from -32 to 31, an int8 scale for each 16, one half-precision scale.
-// (chapter 3)
+//
 #pragma once
 #include <cmath>
 #include <cstddef>

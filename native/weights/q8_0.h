@@ -1,4 +1,4 @@
-// q8_0.h - ggml's 8-bit blocks: 32 numbers as one half-precision scale and 32 int8.   (chapter 3)
+// q8_0.h - ggml's 8-bit blocks: 32 numbers as one half-precision scale and 32 int8.
 #pragma once
 #include <cmath>
 #include <cstddef>

@@ -1,4 +1,4 @@
-// rounding.h - numbers → whole steps of one scale, and the scale that loses least.   (chapter 3)
+// rounding.h - numbers → whole steps of one scale, and the scale that loses least.
 //
 // For the writers of few-bit blocks. Loops of eight lanes, one order of every sum: the same bits at any vector width.
 #pragma once

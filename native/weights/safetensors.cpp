@@ -1,4 +1,4 @@
-// safetensors.cpp - a .safetensors file → named tensors.   (chapter 3)
+// safetensors.cpp - a .safetensors file → named tensors.
 #include "weights/safetensors.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// safetensors.h - a .safetensors file → named tensors.   (chapter 3)
+// safetensors.h - a .safetensors file → named tensors.
 #pragma once
 #include <map>
 #include <string>

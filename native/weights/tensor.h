@@ -1,4 +1,4 @@
-// tensor.h - a named tensor as it lies in a file.   (chapter 3: from file bytes to named tensors)
+// tensor.h - a named tensor as it lies in a file.   (from file bytes to named tensors)
 #pragma once
 #include <cstring>
 #include <string>

@@ -1,4 +1,4 @@
-"""A checkpoint and calibration/balance.txt → the factors that make its matrices easier to round.   (chapter 6)
+"""A checkpoint and calibration/balance.txt → the factors that make its matrices easier to round.
 
 A channel between two linear steps may be multiplied by any number if the column of the matrix that takes it is divided
 by it: the model stays the same. What 8 bits do to a product x W^T does not. The rounding noise of a group of channels

@@ -1,4 +1,4 @@
-"""A Hugging Face folder → what the engine needs to know of it.   (chapter 5: folder → Checkpoint)
+"""A Hugging Face folder → what the engine needs to know of it.   (folder → Checkpoint)
 
 Reads the settings of the sentence-transformers layout and refuses what the engine would run wrongly: silence there is
 how other ports lose the dense head, the window or the bidirectional mask. Says how the engine will hold the weights,

@@ -1,4 +1,4 @@
-"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors.   (chapter 11)"""
+"""The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors."""
 
 import os
 from collections.abc import Iterator, Sequence

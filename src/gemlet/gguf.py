@@ -1,4 +1,4 @@
-"""A checkpoint's folder → one .gguf file.   (chapter 8: Checkpoint → the file that is mapped at run time)
+"""A checkpoint's folder → one .gguf file.   (Checkpoint → the file that is mapped at run time)
 
 The file is what llama.cpp's converter writes of EmbeddingGemma with its dense modules: the same keys, tensors and
 tokens. What that format has no key for stands under `gemlet.`. See docs/concepts/formats.md.
@@ -27,7 +27,8 @@ from gemlet import _core
 from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
-from gemlet.feedback import round_rows, round_with_feedback
+from gemlet.feedback import Rounder, round_with_feedback
+from gemlet.sensitivity import sensitivity
 
 WeightType = Literal["q8_0", "q4_0", "mixed", "f32", "bf16"]
 TableType = Literal["q8_0", "q6_k", "q5_0", "q4_0", "f32", "bf16"]
@@ -62,8 +63,8 @@ LAYER_NAMES = {
 _BLOCK_BYTES = 8 << 20
 """Written at a time, about."""
 
-_ROUNDING = 0.95
-"""Of the time that 4 bits take goes into rounding them."""
+_ROUNDING, _ROWS = 0.7, 0.1
+"""Of the time that 4 bits take: what goes into the layers, and into what the rounding of the table must know."""
 
 _MOST_THREADS = 8
 """More would only wait for the disk, and hold two blocks each."""
@@ -83,7 +84,7 @@ class _Tensor:
     dtype: str
     factors: Factors = UNCHANGED
     rounded: npt.NDArray[np.uint8] | None = None  # its bytes, where rounding has been done already
-    whole_rows: bool = False  # one scale for each row, though each block could have its own
+    rounding: Callable[[npt.NDArray[np.float32]], bytes] | None = None  # of its rows, where not to nearest
 
     @property
     def row_bytes(self) -> int:
@@ -109,8 +110,8 @@ class _Tensor:
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
             end = min(begin + rows, self.shape[0])
-            if self.whole_rows:
-                yield partial(self._round_rows, begin, end)
+            if self.rounding:
+                yield partial(self._round, self.rounding, begin, end)
                 continue
             yield partial(
                 self.file.read,
@@ -124,9 +125,9 @@ class _Tensor:
             )
         yield partial(bytes, self.padding)
 
-    def _round_rows(self, begin: int, end: int) -> bytes:
+    def _round(self, rounding: Callable[[npt.NDArray[np.float32]], bytes], begin: int, end: int) -> bytes:
         rows = self.file.read(self.source, "F32", begin, end).view(np.float32)
-        return round_rows(rows.reshape(end - begin, -1)).tobytes()
+        return rounding(rows.reshape(end - begin, -1))
 
     def packing(self, dtype: str) -> Callable[[], Any]:
         """What gives it as the kernels multiply it."""
@@ -190,10 +191,12 @@ def write_gguf(
         blocks[0] = _packed(tensors)
     begin = 0.0
     if dtype in ("q4_0", "mixed"):
-        begin = _ROUNDING
+        begin = _ROUNDING + _ROWS
         tensors = _rounded(
-            tensors, checkpoint, dtype == "mixed", lambda done, of: _report(progress, total, begin * done / of)
+            tensors, checkpoint, dtype == "mixed", lambda done, of: _report(progress, total, _ROUNDING * done / of)
         )
+        metric = sensitivity(checkpoint, lambda done, of: _report(progress, total, _ROUNDING + _ROWS * done / of))
+        tensors = _with_rounded_table(tensors, metric, whole_rows=dtype == "mixed" and table is None)
     _write(
         path,
         head,
@@ -241,7 +244,7 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
     if embeddings.shape[1] % numbers:
         chosen, width = embeddings.dtype.lower(), embeddings.shape[1]
         raise InputError(f"table is {chosen!r}, of blocks of {numbers}; its rows of {width} are no multiple")
-    yield replace(embeddings, whole_rows=dtype == "mixed" and table is None)
+    yield embeddings
     for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
@@ -276,6 +279,19 @@ def _rounded(
     }
     rounded = round_with_feedback(checkpoint, matrices, whole_rows=whole_rows, progress=progress)
     return [replace(tensor, rounded=rounded.get(name)) for name, tensor in zip(names, tensors, strict=True)]
+
+
+def _with_rounded_table(tensors: list[_Tensor], metric: npt.NDArray[np.float64], whole_rows: bool) -> list[_Tensor]:
+    """The tensors with the table's rows to be rounded, as they are written, so that vectors feel least of it."""
+    (table,) = (tensor for tensor in tensors if tensor.name == "token_embd.weight")
+    if table.dtype not in ("Q4_0", "Q5_0"):
+        return tensors  # to nearest is near enough
+    rounder, dtype = Rounder(metric), table.dtype
+
+    def rounding(rows: npt.NDArray[np.float32]) -> bytes:
+        return rounder.round(rows, dtype, whole_rows)[0].tobytes()
+
+    return [replace(tensor, rounding=rounding) if tensor is table else tensor for tensor in tensors]
 
 
 def _balanced(tensors: list[_Tensor], factors: dict[str, Factors]) -> list[_Tensor]:

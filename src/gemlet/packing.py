@@ -1,4 +1,4 @@
-"""Token ids of any length → sequences the model takes → batches under a token budget.   (chapter 3)
+"""Token ids of any length → sequences the model takes → batches under a token budget.
 
 A sequence is `<bos> prompt text <eos>`. Batches are sequences laid end to end, without padding: a vector does not
 depend on its neighbours, so there is nothing to sort and nothing to pad.

@@ -1,4 +1,4 @@
-"""Task names → the text that goes before a text.   (chapter 1: text → prompted text)
+"""Task names → the text that goes before a text.   (text → prompted text)
 
 EmbeddingGemma was trained with a prompt on every text (model card, "Prompt Instructions"): queries carry
 "task: {description} | query: ", documents "title: {title or none} | text: ".

@@ -1,4 +1,4 @@
-"""A checkpoint's folder → its file in Q8_0, written once and mapped from then on.   (chapter 10: folder → .gguf)
+"""A checkpoint's folder → its file in Q8_0, written once and mapped from then on.   (folder → .gguf)
 
 <cache>/models/google--embeddinggemma-300m/57c266a740f5.q8_0.gguf    of a fetched checkpoint, beside its folder
 <cache>/quantized/my-fine-tune-8c736521.q8_0.gguf                    of any other folder; the number is its path's

@@ -1,4 +1,4 @@
-"""Whatever the caller holds → a list of str.   (chapter 2: input → texts)"""
+"""Whatever the caller holds → a list of str.   (input → texts)"""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is done to a vector behind the model.   (chapter 4: hidden → truncated → normalised → quantised → compared)"""
+"""What is done to a vector behind the model.   (hidden → truncated → normalised → quantised → compared)"""
 
 from typing import Any, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Does this install give the publisher's vectors?   (chapter 12: Embedder → Report)
+"""Does this install give the publisher's vectors?   (Embedder → Report)
 
 The goldens are texts with the token ids and the float32 vectors that sentence-transformers gave for them
 (tools/make_goldens.py). The embedder is asked for the same and the difference is named: tokens, prompts, batching, or

@@ -11,7 +11,6 @@ PACKAGE = ROOT / "src" / "gemlet"
 NATIVE = ROOT / "native"
 
 PYTHON_CHAPTERS = [
-    "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "feedback", "gguf",
     "pretrained", "quantized", "embedder", "documents", "passages", "folders", "scan", "store", "index", "relevance",
     "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
 ]  # fmt: skip

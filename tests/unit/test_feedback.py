@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
 from gemlet import _core
 from gemlet.checkpoint import read_checkpoint
-from gemlet.feedback import LAYER, _round, _Stream, calibration_ids, round_rows, round_with_feedback
-from gemlet.gguf import WeightType, _is_in_8_bits, write_gguf
+from gemlet.feedback import Rounder, round_with_feedback
+from gemlet.gguf import TableType, WeightType, _is_in_8_bits, write_gguf
+from gemlet.sensitivity import sensitivity
+from gemlet.stream import LAYER, Stream, calibration_ids
 
 
 @pytest.fixture(autouse=True)
 def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of twenty calibration texts: enough for two narrow layers."""
-    monkeypatch.setattr("gemlet.feedback.calibration_ids", lambda checkpoint: calibration_ids(checkpoint)[::20])
+    for room in ("feedback", "sensitivity"):
+        monkeypatch.setattr(f"gemlet.{room}.calibration_ids", lambda checkpoint: calibration_ids(checkpoint)[::20])
 
 
 def correlated(seed: int, tokens: int = 3000, width: int = 96) -> np.ndarray:
@@ -30,13 +34,12 @@ def weights_of(seed: int, outputs: int = 64, width: int = 96) -> np.ndarray:
 
 
 def decode(blocks: np.ndarray, dtype: str) -> np.ndarray:
-    """ggml's blocks by their definition."""
-    parts = blocks.reshape(len(blocks), -1, 18 if dtype == "Q4_0" else 34)
-    scales = parts[..., :2].copy().view("<f2").astype(np.float32)
-    if dtype == "Q8_0":
-        return (parts[..., 2:].view(np.int8) * scales).reshape(len(blocks), -1)
-    halves = np.concatenate([parts[..., 2:] & 15, parts[..., 2:] >> 4], axis=2).astype(np.float32) - 8
-    return (halves * scales).reshape(len(blocks), -1)
+    """ggml's blocks by gguf's own reader."""
+    return gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[dtype])
+
+
+def gram_of(inputs: np.ndarray) -> Rounder:
+    return Rounder((inputs.T @ inputs).astype(np.float64))
 
 
 def nearest(weights: np.ndarray, tmp_path: Path) -> np.ndarray:
@@ -55,41 +58,41 @@ def loss(weights: np.ndarray, rounded: np.ndarray, inputs: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_outputs_lose_less_than_by_rounding_to_nearest(seed: int, tmp_path: Path) -> None:
     inputs, weights = correlated(seed), weights_of(seed)
-    _, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), "Q4_0")
+    _, rounded = gram_of(inputs).round(weights, "Q4_0")
     fresh = correlated(seed)[::-1]  # the same channels
     assert loss(weights, rounded, fresh) < 0.6 * loss(weights, nearest(weights, tmp_path), fresh)
 
 
-@pytest.mark.parametrize("dtype", ["Q4_0", "Q8_0"])
+@pytest.mark.parametrize("dtype", ["Q4_0", "Q5_0", "Q8_0"])
 def test_the_blocks_hold_what_was_chosen(dtype: str) -> None:
     inputs, weights = correlated(5), weights_of(5)
     weights[3] = 0
     weights[4, :32] = 0
-    blocks, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), dtype)
+    blocks, rounded = gram_of(inputs).round(weights, dtype)
     assert np.array_equal(decode(blocks, dtype), rounded)
     assert not rounded[3].any()
-    step = np.abs(weights).max() / (5 if dtype == "Q4_0" else 127)
+    step = np.abs(weights).max() / {"Q4_0": 5, "Q5_0": 10, "Q8_0": 127}[dtype]
     assert np.abs(weights - rounded).max() < 8 * step  # fed back errors pile up, but not without bounds
 
 
 def test_inputs_that_never_come_are_no_trouble() -> None:
     inputs, weights = correlated(6), weights_of(6)
     inputs[:, 40:50] = 0
-    _, rounded = _round(weights, (inputs.T @ inputs).astype(np.float64), "Q4_0")
+    _, rounded = gram_of(inputs).round(weights, "Q4_0")
     assert np.isfinite(rounded).all()
-    _, rounded = _round(weights, np.zeros((96, 96)), "Q4_0")
+    _, rounded = Rounder(np.zeros((96, 96))).round(weights, "Q4_0")
     assert np.isfinite(rounded).all()
 
 
 def test_the_stream_is_the_model(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
-    stream = _Stream(checkpoint)
+    ids = calibration_ids(checkpoint)[::20]
+    stream = Stream(checkpoint, ids)
     for layer in range(len(checkpoint.config["sliding"])):
         for step, names in enumerate(LAYER):
             inputs = stream.inputs(layer, step)
             matrices = [stream.read(f"layers.{layer}.{name}.weight") for name in names]
             stream.take(layer, step, [inputs @ matrix.T for matrix in matrices])
-    ids = calibration_ids(checkpoint)[::20]
     ends = np.cumsum([0, *map(len, ids)]).astype(np.int32)
     model = _core.Model(checkpoint.config, checkpoint.weights, "f32", 2)
     exact = model.hidden_states(np.concatenate(ids), ends, len(checkpoint.config["sliding"]))
@@ -127,14 +130,14 @@ def test_the_first_layers_of_many_keep_8_bits() -> None:
 
 def test_mixed_has_8_bits_in_attention_and_one_scale_a_row_elsewhere(tiny_checkpoint: Path, tmp_path: Path) -> None:
     write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="mixed")
-    gguf = _core.Gguf.open(str(tmp_path / "tiny.gguf"))
-    matrices = {name: dtype for name, (dtype, shape) in gguf.tensors.items() if len(shape) == 2}
+    file = _core.Gguf.open(str(tmp_path / "tiny.gguf"))
+    matrices = {name: dtype for name, (dtype, shape) in file.tensors.items() if len(shape) == 2}
     eight = {name for name in matrices if "self_attn" in name or "dense" in name}
     assert {matrices[name] for name in eight} == {"Q8_0"}
     for name in matrices.keys() - eight:
-        dtype, shape = gguf.tensors[name]
+        dtype, shape = file.tensors[name]
         assert dtype == "Q4_0"
-        rows = gguf.read(name, "F32", 0, shape[0]).view(np.float32).reshape(shape)
+        rows = file.read(name, "F32", 0, shape[0]).view(np.float32).reshape(shape)
         assert max(len(np.unique(row)) for row in rows) <= 16, name
     write_gguf(tiny_checkpoint, tmp_path / "other.gguf", dtype="mixed", table="q8_0")
     assert _core.Gguf.open(str(tmp_path / "other.gguf")).tensors["embed_tokens.weight"][0] == "Q8_0"
@@ -142,7 +145,8 @@ def test_mixed_has_8_bits_in_attention_and_one_scale_a_row_elsewhere(tiny_checkp
 
 def test_a_scale_for_a_row_leaves_out_what_is_far_from_all_others() -> None:
     weights = weights_of(7, width=768)
-    rounded = decode(round_rows(weights), "Q4_0")
+    blocks, _ = Rounder(np.eye(768)).round(weights, "Q4_0", whole_rows=True)
+    rounded = decode(blocks, "Q4_0")
     largest = np.abs(weights).max(axis=1, keepdims=True) / 8
     plain = np.rint(weights / largest).clip(-8, 7) * largest
     assert np.square(weights - rounded).sum() < 0.8 * np.square(weights - plain).sum()
@@ -156,6 +160,26 @@ def test_the_table_may_have_a_type_of_its_own(tiny_checkpoint: Path, tmp_path: P
     assert {name for name in four if four[name] != eight[name]} == {table}
     assert (four[table][0], eight[table][0]) == ("Q4_0", "Q8_0")
     assert read_checkpoint(tmp_path / "eight.gguf").stored == "q4_0"
+
+
+@pytest.mark.parametrize(("dtype", "table"), [("q4_0", "q4_0"), ("q4_0", "q5_0"), ("mixed", None)])
+def test_vectors_feel_less_of_the_tables_rounding(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: WeightType, table: TableType | None
+) -> None:
+    """... than with an error that is the least in every direction alike."""
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    metric = sensitivity(checkpoint)
+    exact = Stream(checkpoint, calibration_ids(checkpoint)[:1]).read("embed_tokens.weight")
+
+    def lost(name: str) -> float:
+        write_gguf(tiny_checkpoint, tmp_path / name, dtype=dtype, table=table)
+        rows = _core.Gguf.open(str(tmp_path / name)).read("embed_tokens.weight", "F32", 0, len(exact))
+        errors = exact - rows.view(np.float32).reshape(exact.shape)
+        return float(np.einsum("ti,ij,tj", errors, metric, errors))
+
+    felt = lost("felt.gguf")
+    monkeypatch.setattr("gemlet.gguf.sensitivity", lambda checkpoint, progress: np.eye(exact.shape[1]))
+    assert felt < 0.9 * lost("alike.gguf")
 
 
 def test_every_instruction_set_and_f32_agree_on_the_file(tiny_checkpoint: Path, tmp_path: Path) -> None:

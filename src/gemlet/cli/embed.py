@@ -1,4 +1,4 @@
-"""`gemlet embed`: texts from arguments, files or stdin → vectors on stdout or in a file.   (chapter 13)"""
+"""`gemlet embed`: texts from arguments, files or stdin → vectors on stdout or in a file."""
 
 import sys
 from typing import Any

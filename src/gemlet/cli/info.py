@@ -1,4 +1,4 @@
-"""`gemlet info`: what a checkpoint is, what it lacks, how it runs, in what memory.   (chapter 13)"""
+"""`gemlet info`: what a checkpoint is, what it lacks, how it runs, in what memory."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""`gemlet`: one command for each use; a file is imported when its command runs.   (chapter 13: the command line)"""
+"""`gemlet`: one command for each use; a file is imported when its command runs.   (the command line)"""
 
 import gc
 import importlib

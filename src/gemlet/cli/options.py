@@ -1,4 +1,4 @@
-"""What several commands share: which model, and how a call of it is meant.   (chapter 13)"""
+"""What several commands share: which model, and how a call of it is meant."""
 
 from collections.abc import Callable
 from pathlib import Path

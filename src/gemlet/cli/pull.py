@@ -1,4 +1,4 @@
-"""`gemlet pull`: the weights, fetched once and checked.   (chapter 13)"""
+"""`gemlet pull`: the weights, fetched once and checked."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`gemlet quantize`: a checkpoint as one .gguf file.   (chapter 13)"""
+"""`gemlet quantize`: a checkpoint as one .gguf file."""
 
 import json
 from collections import Counter

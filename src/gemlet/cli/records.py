@@ -1,4 +1,4 @@
-"""Arguments, lines, JSON lines and whole files → records.   (chapter 13)"""
+"""Arguments, lines, JSON lines and whole files → records."""
 
 import io
 import json

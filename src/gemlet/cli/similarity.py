@@ -1,4 +1,4 @@
-"""`gemlet similarity`: how close in meaning texts are.   (chapter 13)"""
+"""`gemlet similarity`: how close in meaning texts are."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`gemlet tokenize`: texts as the model sees them.   (chapter 13)"""
+"""`gemlet tokenize`: texts as the model sees them."""
 
 import json
 

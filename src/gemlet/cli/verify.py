@@ -1,4 +1,4 @@
-"""`gemlet verify`: this installation against golden vectors.   (chapter 13)"""
+"""`gemlet verify`: this installation against golden vectors."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all.   (chapter 13)"""
+"""Vectors → JSON lines or a .npy file, written as they come, whole or not at all."""
 
 import contextlib
 import json

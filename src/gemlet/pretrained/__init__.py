@@ -1,4 +1,4 @@
-"""Find a checkpoint: a folder or a name in, a folder of checked files out.   (chapter 9: name → files)
+"""Find a checkpoint: a folder or a name in, a folder of checked files out.   (name → files)
 
 A folder that the user names is used as it is. For the published checkpoint every file's SHA-256 is known (pins.py), and
 the places are asked in turn: gemlet's cache (store.py), the hub's cache on this machine (hub_cache.py), the publisher's

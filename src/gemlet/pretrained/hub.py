@@ -1,4 +1,4 @@
-"""The publisher's hub and the pinned files in its repositories.   (chapter 9)
+"""The publisher's hub and the pinned files in its repositories.
 
 huggingface_hub knows the address, the user's token and the meaning of the hub's errors; it is imported when something
 is to be fetched. The bytes of pinned files come by plain ranged requests into a file that the next run goes on with:

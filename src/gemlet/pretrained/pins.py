@@ -1,4 +1,4 @@
-"""What the published checkpoint is, byte for byte, and who holds a copy.   (chapter 9: name → pins)
+"""What the published checkpoint is, byte for byte, and who holds a copy.   (name → pins)
 
 A pin is a file's size and SHA-256. Nothing that differs from its pin is ever used, whichever place it came from.
 """

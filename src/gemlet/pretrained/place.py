@@ -1,4 +1,4 @@
-"""What a place that may hold the checkpoint looks like to the rest.   (chapter 9: pins → bytes)"""
+"""What a place that may hold the checkpoint looks like to the rest.   (pins → bytes)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a long fetch tells its caller where it is.   (chapter 9: bytes → a bar)"""
+"""How a long fetch tells its caller where it is.   (bytes → a bar)"""
 
 import sys
 import threading

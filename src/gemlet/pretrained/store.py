@@ -1,4 +1,4 @@
-"""The local folder of checked files: stamps, atomic writes, the lock.   (chapter 9: bytes → checked file)
+"""The local folder of checked files: stamps, atomic writes, the lock.   (bytes → checked file)
 
 <cache>/models/google--embeddinggemma-300m/
 ├── 57c266a740f5/            the files under their final names, and verified.json

@@ -1,4 +1,4 @@
-"""Any other hub repository, such as a fine-tune: its bytes are not known in advance.   (chapter 9)"""
+"""Any other hub repository, such as a fine-tune: its bytes are not known in advance."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Wheels by `pip download`, several at a time; nothing is installed.   (chapter 9: version → wheel file)"""
+"""Wheels by `pip download`, several at a time; nothing is installed.   (version → wheel file)"""
 
 import errno
 import importlib.util

@@ -1,4 +1,4 @@
-"""Vectors in bytes → the nearest passages, and the file that is read for it.   (chapter 15: vectors → ids, cosines)
+"""Vectors in bytes → the nearest passages, and the file that is read for it.   (vectors → ids, cosines)
 
 layout.py    how the file is laid out, and what tells a whole one from a damaged one
 writing.py   vectors → the file, whole or not at all

@@ -1,4 +1,4 @@
-"""How INDEX.scan is laid out, and what tells a whole one from a damaged one.   (chapter 15: n, dim ↔ header, parts)
+"""How INDEX.scan is laid out, and what tells a whole one from a damaged one.   (n, dim ↔ header, parts)
 
     header   4,096 bytes: magic, version, dim, generation, n, whether there are bits, the parts' checksums and its own
     codes    [n, dim] int8

@@ -1,4 +1,4 @@
-"""The mapped INDEX.scan, and the search in it.   (chapter 15: query → passage ids, cosines)
+"""The mapped INDEX.scan, and the search in it.   (query → passage ids, cosines)
 
 The file is a cache of the vectors that the index holds, in the types that the engine reads in place. Up to 200,000
 vectors a search compares the query with all codes. Beyond, it compares the query's bits with all bits, and then the

@@ -1,4 +1,4 @@
-"""Vectors in pieces → INDEX.scan, whole or not at all.   (chapter 15: ids, scales, codes → file)"""
+"""Vectors in pieces → INDEX.scan, whole or not at all.   (ids, scales, codes → file)"""
 
 import mmap
 import os
