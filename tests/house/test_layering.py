@@ -11,8 +11,9 @@ PACKAGE = ROOT / "src" / "gemlet"
 NATIVE = ROOT / "native"
 
 PYTHON_CHAPTERS = [
-    "pretrained", "quantized", "embedder", "documents", "passages", "folders", "scan", "store", "index", "relevance",
-    "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
+    "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "stream", "feedback",
+    "sensitivity", "gguf", "pretrained", "quantized", "embedder", "documents", "passages", "folders", "scan", "store",
+    "index", "relevance", "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]
 BLIND = {
