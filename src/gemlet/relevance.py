@@ -1,4 +1,4 @@
-"""How well a passage matches, and how likely that makes it an answer.   (chapter 19: cosine, BM25 → probability)
+"""How well a passage matches, and how likely that makes it an answer.   (chapter 18: cosine, BM25 → probability)
 
 One score puts vectors and words in one order: the cosine, and WORTH for all that the query's words could weigh. It was
 chosen over reciprocal ranks, which let a word search that finds nothing relevant drown a vector search that does
@@ -18,7 +18,7 @@ WORTH = 1.2
 """The cosine that a passage with every word of the query, each as telling as can be, has ahead of one with none."""
 
 MATCH = 0.03
-"""Hits less likely than this are no matches: 19 of 20 answers pass, and of queries about something else one in 40."""
+"""Hits less likely than this are no matches: 94% of answers pass, and 3% of queries about something else find any."""
 
 _SATURATED = 4.4  # twice BM25's k1 + 1: how often its weight a word counts that a passage is full of, with its forms
 _FEW = 3  # a query of fewer words counts as one of so many
@@ -67,6 +67,12 @@ BOTH: dict[str, dict[int, Curve]] = {
         256: Curve(slope=16.54, offset=-10.46),
         128: Curve(slope=17.10, offset=-11.59),
     },
+    "question answering": {
+        768: Curve(slope=16.09, offset=-9.55),
+        512: Curve(slope=16.49, offset=-9.88),
+        256: Curve(slope=17.27, offset=-11.03),
+        128: Curve(slope=17.92, offset=-12.41),
+    },
     "code retrieval": {
         768: Curve(slope=26.33, offset=-17.65),
         512: Curve(slope=27.06, offset=-18.72),
@@ -80,6 +86,12 @@ VECTORS: dict[str, dict[int, Curve]] = {
         512: Curve(slope=19.97, offset=-10.17),
         256: Curve(slope=20.81, offset=-11.33),
         128: Curve(slope=21.63, offset=-12.82),
+    },
+    "question answering": {
+        768: Curve(slope=19.96, offset=-10.09),
+        512: Curve(slope=20.77, offset=-10.61),
+        256: Curve(slope=21.89, offset=-12.08),
+        128: Curve(slope=22.89, offset=-13.91),
     },
     "code retrieval": {
         768: Curve(slope=30.64, offset=-19.10),
