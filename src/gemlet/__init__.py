@@ -37,6 +37,7 @@ from gemlet.errors import (
 
 if TYPE_CHECKING:
     from gemlet.embedder import Embedder, Encoding, Usage
+    from gemlet.index import Index
     from gemlet.vectors import similarity, similarity_pairwise
 
     __version__: str
@@ -49,6 +50,7 @@ __all__ = [
     "GemletError",
     "GemletWarning",
     "GenerationError",
+    "Index",
     "InputError",
     "InputTooLong",
     "InvalidDimension",
@@ -74,6 +76,7 @@ __all__ = [
 _HOMES = {
     "Embedder": "embedder",
     "Encoding": "embedder",
+    "Index": "index",
     "Usage": "embedder",
     "similarity": "vectors",
     "similarity_pairwise": "vectors",

@@ -1,4 +1,4 @@
-"""The index for other programs' models, over the Model Context Protocol.   (chapter 22: index → tools on stdio)
+"""The index for other programs' models, over the Model Context Protocol.   (index → tools on stdio)
 
 Everything that a tool returns comes out of the index: no tool opens a file, so that a client sees what was indexed and
 nothing else.

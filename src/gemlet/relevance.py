@@ -1,4 +1,4 @@
-"""How well a passage matches, and how likely that makes it an answer.   (chapter 18: cosine, BM25 → probability)
+"""How well a passage matches, and how likely that makes it an answer.   (cosine, BM25 → probability)
 
 One score puts vectors and words in one order: the cosine, and WORTH for all that the query's words could weigh. It was
 chosen over reciprocal ranks, which let a word search that finds nothing relevant drown a vector search that does

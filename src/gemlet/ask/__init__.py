@@ -1,4 +1,4 @@
-"""A question → an answer from the user's own files, with its sources.   (chapter 21: index, question → Answer)
+"""A question → an answer from the user's own files, with its sources.   (index, question → Answer)
 
 sources.py    passages, numbered, and the prompt
 citations.py  what the answer names, checked as it is written

@@ -1,4 +1,4 @@
-"""An answer as it is written → the same, its citations checked.   (chapter 21: pieces → pieces)"""
+"""An answer as it is written → the same, its citations checked.   (pieces → pieces)"""
 
 import re
 from collections.abc import Iterator

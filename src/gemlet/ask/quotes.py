@@ -1,4 +1,4 @@
-"""Sources → the sentences in them that answer best.   (chapter 21: without a model that writes)"""
+"""Sources → the sentences in them that answer best.   (without a model that writes)"""
 
 from collections.abc import Sequence
 

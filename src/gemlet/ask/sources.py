@@ -1,4 +1,4 @@
-"""Passages → numbered sources, and the prompt that holds them.   (chapter 21: hits → sources → messages)"""
+"""Passages → numbered sources, and the prompt that holds them.   (hits → sources → messages)"""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""`gemlet ask`: a question → an answer from the index, with its sources.   (chapter 24)"""
+"""`gemlet ask`: a question → an answer from the index, with its sources."""
 
 import json
 import sys

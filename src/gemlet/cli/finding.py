@@ -1,4 +1,4 @@
-"""What `search`, `ask` and `mcp` share: which index, which files of it, and how places are shown.   (chapter 24)"""
+"""What `search`, `ask` and `mcp` share: which index, which files of it, and how places are shown."""
 
 import os
 import re

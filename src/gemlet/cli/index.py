@@ -1,4 +1,4 @@
-"""`gemlet index`: folders → an index of what is in them, for `gemlet search`.   (chapter 24)"""
+"""`gemlet index`: folders → an index of what is in them, for `gemlet search`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`gemlet mcp`: the index for other programs' models, on stdio.   (chapter 24)"""
+"""`gemlet mcp`: the index for other programs' models, on stdio."""
 
 from typing import Any
 

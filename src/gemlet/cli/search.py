@@ -1,4 +1,4 @@
-"""`gemlet search`: a query → the passages of the index that match it.   (chapter 24)"""
+"""`gemlet search`: a query → the passages of the index that match it."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A file → its text in blocks, with line and page numbers.   (chapter 12: path → Document)
+"""A file → its text in blocks, with line and page numbers.   (path → Document)
 
 Text, Markdown, code, CSV, notebooks, HTML and mail are read here; PDF, Office, EPUB and the like by the extra `docs`
 in a process of its own, so that no file can take the caller's time, memory or life.

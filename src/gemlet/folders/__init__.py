@@ -1,4 +1,4 @@
-"""Folders → the files in them that are worth reading.   (chapter 14: path → stamps)
+"""Folders → the files in them that are worth reading.   (path → stamps)
 
 What is left out: what a .gitignore or .gemletignore says, on the way down and, in a Git repository, above; hidden files
 and folders, node_modules, __pycache__, virtual environments and folders marked as caches (CACHEDIR.TAG); symbolic

@@ -1,4 +1,4 @@
-"""Ignore files → is this path left out?   (chapter 14: .gitignore, .gemletignore → verdict)
+"""Ignore files → is this path left out?   (.gitignore, .gemletignore → verdict)
 
 pathspec knows what a pattern means; asked for each path it would take seconds for 10,000 files. Most patterns are a
 name or an ending: those become sets here, the others one regular expression, and a path takes microseconds.

@@ -1,4 +1,4 @@
-"""A folder → the files in it that are worth reading, a stat each.   (chapter 14: path → stamps)"""
+"""A folder → the files in it that are worth reading, a stat each.   (path → stamps)"""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""A language model that writes, if this machine has one.   (chapter 20: a place or nothing → Writer)
+"""A language model that writes, if this machine has one.   (a place or nothing → Writer)
 
 Any server that speaks OpenAI's chat completions will do: Ollama, llama-server, LM Studio. A GGUF file runs in this
 process, through xllamacpp's server on a loopback port with a secret of its own: there is one way to talk to a model,

@@ -1,4 +1,4 @@
-"""What a server sends → text, or why there is none.   (chapter 20: bytes of an answer → pieces of text)"""
+"""What a server sends → text, or why there is none.   (bytes of an answer → pieces of text)"""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A GGUF file, run in this process: messages → pieces of text.   (chapter 20)"""
+"""A GGUF file, run in this process: messages → pieces of text."""
 
 import secrets
 from pathlib import Path

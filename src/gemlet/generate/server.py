@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's chat completions: messages → pieces of text.   (chapter 20)"""
+"""A server that speaks OpenAI's chat completions: messages → pieces of text."""
 
 import ipaddress
 import json

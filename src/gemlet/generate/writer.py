@@ -1,4 +1,4 @@
-"""What a model that writes is asked, and how long it may take.   (chapter 20: messages → pieces of text)"""
+"""What a model that writes is asked, and how long it may take.   (messages → pieces of text)"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

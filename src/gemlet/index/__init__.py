@@ -1,4 +1,4 @@
-"""Files → an index of their passages, kept up to date.   (chapter 17: folders → store)
+"""Files → an index of their passages, kept up to date.   (folders → store)
 
 index.py        Index: what there is, and what it was made with
 update.py       one run: look at every file, read what changed, forget what is gone

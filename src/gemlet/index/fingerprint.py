@@ -1,4 +1,4 @@
-"""What an index was made with, and whether that is what is asked for.   (chapter 17: model → fingerprint)"""
+"""What an index was made with, and whether that is what is asked for.   (model → fingerprint)"""
 
 import hashlib
 import json

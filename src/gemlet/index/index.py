@@ -1,4 +1,4 @@
-"""The index of somebody's files: brought up to date, and ready to be searched.   (chapter 17: folders → store)"""
+"""The index of somebody's files: brought up to date, and ready to be searched.   (folders → store)"""
 
 import json
 import os

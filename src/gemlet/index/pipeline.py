@@ -1,4 +1,4 @@
-"""Files that are new or changed → documents in the store.   (chapter 17: stamps → rows)
+"""Files that are new or changed → documents in the store.   (stamps → rows)
 
 Three threads: one reads, hashes, parses and splits ahead (reading.py); this one embeds; one writes what is complete. A
 document is written when its last passage has a vector, whole, so that a run may end anywhere; of a long one the vectors

@@ -1,4 +1,4 @@
-"""Names: where an index lies, which paths and roots are meant, how a model is called later.   (chapter 17)"""
+"""Names: where an index lies, which paths and roots are meant, how a model is called later."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A file that is new or changed → its passages, or why it has none.   (chapter 17: stamp → Pending)
+"""A file that is new or changed → its passages, or why it has none.   (stamp → Pending)
 
 Runs in one thread beside the one that embeds, ahead of it by a few megabytes of text.
 """

@@ -1,4 +1,4 @@
-"""What a run of the index tells: while it goes on, and at its end.   (chapter 17)"""
+"""What a run of the index tells: while it goes on, and at its end."""
 
 import time
 from dataclasses import dataclass, field

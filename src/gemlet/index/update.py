@@ -1,4 +1,4 @@
-"""One run: look at every file, read what changed, forget what is gone.   (chapter 17: roots → store)"""
+"""One run: look at every file, read what changed, forget what is gone.   (roots → store)"""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Wait until something in the roots changes.   (chapter 17: roots → changes)"""
+"""Wait until something in the roots changes.   (roots → changes)"""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""A document → passages that the model takes, each with its place.   (chapter 13: Document → list of Passage)
+"""A document → passages that the model takes, each with its place.   (Document → list of Passage)
 
 What fits stays whole: the document, else each section, else each paragraph; small neighbours are put together again.
 """

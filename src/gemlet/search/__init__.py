@@ -1,4 +1,4 @@
-"""A query, or a file → the passages that match it, best first.   (chapter 19: index, query → Results)
+"""A query, or a file → the passages that match it, best first.   (index, query → Results)
 
 hits.py        Hit and Results
 candidates.py  by vector, by word, both in one order

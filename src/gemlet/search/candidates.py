@@ -1,4 +1,4 @@
-"""Passages that may be hits, by vector and by word, in one order.   (chapter 19: query → candidates)"""
+"""Passages that may be hits, by vector and by word, in one order.   (query → candidates)"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a search finds.   (chapter 19: results)"""
+"""What a search finds.   (results)"""
 
 from dataclasses import dataclass, field
 from typing import Literal

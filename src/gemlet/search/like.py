@@ -1,4 +1,4 @@
-"""A file → one vector, to find more like it.   (chapter 19: path → vector)"""
+"""A file → one vector, to find more like it.   (path → vector)"""
 
 import os
 from pathlib import Path

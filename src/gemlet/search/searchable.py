@@ -1,4 +1,4 @@
-"""What a search needs of an index.   (chapter 19)"""
+"""What a search needs of an index."""
 
 from typing import Any, Protocol
 

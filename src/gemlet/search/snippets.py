@@ -1,4 +1,4 @@
-"""The sentence of a passage that matches, and some text around it.   (chapter 19: passage, query → snippet)"""
+"""The sentence of a passage that matches, and some text around it.   (passage, query → snippet)"""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""One SQLite file is the index: files, documents, passages, vectors, words.   (chapter 16: documents ↔ rows)
+"""One SQLite file is the index: files, documents, passages, vectors, words.   (documents ↔ rows)
 
 schema.py    the tables; opening, and what SQLite's errors mean
 words.py     what FTS5 is given, so that it finds words in scripts that write no spaces

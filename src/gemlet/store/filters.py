@@ -1,4 +1,4 @@
-"""Which passages a search may return.   (chapter 16: filter → condition)"""
+"""Which passages a search may return.   (filter → condition)"""
 
 import os
 from collections.abc import Callable

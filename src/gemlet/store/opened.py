@@ -1,4 +1,4 @@
-"""One open index: its settings, statements, snapshots and checks.   (chapter 16: SQL → rows)"""
+"""One open index: its settings, statements, snapshots and checks.   (SQL → rows)"""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it.   (chapter 16: rows)"""
+"""What goes into the store and comes out of it.   (rows)"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The cache that the engine scans, beside the index and as current as it.   (chapter 16: vectors → ScanFile)"""
+"""The cache that the engine scans, beside the index and as current as it.   (vectors → ScanFile)"""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""The file itself: its tables, how it is opened, and what its errors mean.   (chapter 16: path → connection)"""
+"""The file itself: its tables, how it is opened, and what its errors mean.   (path → connection)"""
 
 import secrets
 import sqlite3

@@ -1,4 +1,4 @@
-"""The index as a reader sees it: passages by id, by word and by file.   (chapter 16: questions → rows)"""
+"""The index as a reader sees it: passages by id, by word and by file.   (questions → rows)"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

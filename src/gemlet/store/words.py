@@ -1,4 +1,4 @@
-"""Text and queries → the words that FTS5 indexes and looks for.   (chapter 16: text → words)
+"""Text and queries → the words that FTS5 indexes and looks for.   (text → words)
 
 FTS5's unicode61 finds words between spaces. Chinese, Japanese, Thai and their like write none, and Korean glues its
 particles on: a run of such a script becomes the pairs of its neighbouring characters, in the index and in queries

@@ -1,4 +1,4 @@
-"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (chapter 16: documents → rows)
+"""The index as `gemlet index` sees it: what changed comes in, what is gone goes out.   (documents → rows)
 
 A document enters whole, with its passages, vectors and words, in one transaction. One that no file has any more is
 invisible at once and removed by collect(): until then a file that was moved finds it again.
