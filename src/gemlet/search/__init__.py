@@ -25,6 +25,9 @@ from gemlet.search.snippets import Snippet, folded_words, overlaps, shared_words
 from gemlet.store import Filter, Store, StoredPassage
 from gemlet.vectors import FloatArray
 
+FIRST = 50
+"""Passages, by their words, that may be hits for that they hold every word of the query."""
+
 __all__ = ["Filter", "Hit", "Mode", "Results", "Searchable", "search"]
 
 
@@ -70,19 +73,9 @@ def search(
             index.release()
         curve = None if like is not None else curve_for(task, index.dim, words=mode == "hybrid")
         found = _candidates(store, query, vector, k, mode, exact, wanted, curve)
-    least = MATCH if min_probability is None else min_probability
-    asked = folded_words(query)
-    hits: list[Hit] = []
-    nearest: Hit | None = None
-    for candidate, passage in _spread(_passages(store, found, 4 * k), per_document, own):
-        hit = _hit(candidate, passage, asked)
-        if (hit.probability is None or hit.probability >= least) or _says_all(hit, asked):
-            hits.append(hit)
-        else:
-            nearest = nearest or hit
-        if len(hits) == k:
-            break
-    return Results(query, mode, task, hits, None if hits else nearest, passages)
+    pairs = _spread(_passages(store, found, 4 * k), per_document, own)
+    hits, nearest = _chosen(pairs, folded_words(query), k, MATCH if min_probability is None else min_probability)
+    return Results(query, mode, task, hits, nearest, passages)
 
 
 def _check(query: str, k: int, mode: Mode, like: str | os.PathLike[str] | None, per_document: int) -> None:
@@ -138,9 +131,24 @@ def _spread(
             yield candidate, passage
 
 
+def _chosen(
+    pairs: Iterator[tuple[Candidate, StoredPassage]], asked: list[str], k: int, least: float
+) -> tuple[list[Hit], Hit | None]:
+    """The first k that are likely enough, or hold every word; without any, the first of all as the nearest."""
+    hits: list[Hit] = []
+    nearest: tuple[Candidate, StoredPassage] | None = None
+    for candidate, passage in pairs:
+        likely = candidate.probability is None or candidate.probability >= least
+        if likely or _says_all(candidate, passage, asked):
+            hits.append(_hit(candidate, passage, asked))
+            if len(hits) == k:
+                break
+        nearest = nearest or (candidate, passage)
+    return hits, None if hits or nearest is None else _hit(*nearest, asked)
+
+
 def _hit(candidate: Candidate, passage: StoredPassage, asked: Sequence[str]) -> Hit:
     snippet = _snippet(passage, asked)
-    held = shared_words(asked, folded_words(f"{passage.title or ''}\n{passage.text}"))
     return Hit(
         path=passage.paths[0],
         first_line=passage.first_line,
@@ -157,7 +165,7 @@ def _hit(candidate: Candidate, passage: StoredPassage, asked: Sequence[str]) -> 
         bm25=candidate.bm25,
         semantic_rank=candidate.semantic_rank,
         keyword_rank=candidate.keyword_rank,
-        words=tuple(held),
+        words=tuple(_held(passage, asked)),
         kind=passage.kind,
         language=passage.language,
         paths=passage.paths,
@@ -173,6 +181,13 @@ def _snippet(passage: StoredPassage, asked: Sequence[str]) -> Snippet:
     return snippet_of(passage.text, spans, said.index(max(said)), code=code)
 
 
-def _says_all(hit: Hit, asked: Sequence[str]) -> bool:
-    """Whether a hit holds every word of the query, as a name or a number is looked for."""
-    return bool(asked) and bool(hit.bm25) and len(hit.words) == len(set(asked))
+def _says_all(candidate: Candidate, passage: StoredPassage, asked: Sequence[str]) -> bool:
+    """Whether a passage holds every word of the query, as a name or a number is looked for."""
+    if not asked or candidate.keyword_rank is None or candidate.keyword_rank > FIRST:
+        return False
+    return len(_held(passage, asked)) == len(set(asked))
+
+
+def _held(passage: StoredPassage, asked: Sequence[str]) -> list[str]:
+    """The words of the query that the passage, or its title, holds."""
+    return shared_words(asked, folded_words(f"{passage.title or ''}\n{passage.text}"))

@@ -32,6 +32,8 @@ class Snippet:
 
 def folded_words(text: str) -> list[str]:
     """The words of a text without case and accents, in order; runs of scripts without spaces as pairs of letters."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
     plain = unicodedata.normalize("NFKD", words(text).casefold())
     return _WORD.findall("".join(c for c in plain if not unicodedata.combining(c)))
 
@@ -64,10 +66,15 @@ def overlaps(query: Sequence[str], text: str, spans: Sequence[Span]) -> list[flo
     A word counts more the fewer of the spans have it; another form of it counts less.
     """
     parts = [set(folded_words(text[begin:end])) for begin, end in spans]
-    wanted = list(dict.fromkeys(query))
-    weights = [_weight(word, parts) for word in wanted]
-    total = sum(weights) or 1.0
-    return [sum(w * _held(word, part) for word, w in zip(wanted, weights, strict=True)) / total for part in parts]
+    every = set().union(*parts)
+    said, total = [0.0] * len(parts), 0.0
+    for word in dict.fromkeys(query):
+        forms = _forms(word, every)
+        weight = _weight(word, sum(word in part for part in parts))
+        total += weight
+        for number, part in enumerate(parts):
+            said[number] += weight * max((forms[other] for other in forms.keys() & part), default=0.0)
+    return [value / total for value in said] if total else said
 
 
 def snippet_of(text: str, spans: Sequence[Span], best: int, *, code: bool = False) -> Snippet:
@@ -98,20 +105,18 @@ def _shortened(text: str, span: Span) -> Span:
     return begin, space if space > begin else begin + MOST
 
 
-def _weight(word: str, parts: Sequence[set[str]]) -> float:
-    having = sum(word in part for part in parts)
+def _weight(word: str, having: int) -> float:
+    """Of a word that so many spans have."""
     return (_EMPTY if len(word) < 3 and word.isascii() else 1.0) / (1 + having)
 
 
-def _held(word: str, part: set[str]) -> float:
-    """1 if the word is there; another form of it counts by the square of what letters the two share, three by three."""
-    if word in part:
-        return 1.0
+def _forms(word: str, every: set[str]) -> dict[str, float]:
+    """The word, and other forms of it, with the square of what letters they share, three by three: 1 for the same."""
     if len(word) < 3:
-        return 0.0
+        return {word: 1.0} if word in every else {}
     letters = _triples(word)
-    like = max((2 * len(letters & own) / (len(letters) + len(own)) for own in map(_triples, part)), default=0.0)
-    return like * like if like >= _ALIKE else 0.0
+    alike = {other: 2 * len(letters & own) / (len(letters) + len(own)) for other in every if (own := _triples(other))}
+    return {other: like * like for other, like in alike.items() if like >= _ALIKE}
 
 
 @lru_cache(50_000)
