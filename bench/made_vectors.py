@@ -53,4 +53,5 @@ class MadeVectors:
 
     def _turned(self, x: Array) -> Array:
         """From directions of falling variance to vectors."""
-        return normalize((x * self._spread) @ self._turn + self._common)
+        turned: Array = (x * self._spread) @ self._turn + self._common
+        return normalize(turned)
