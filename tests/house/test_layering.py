@@ -13,7 +13,7 @@ NATIVE = ROOT / "native"
 PYTHON_CHAPTERS = [
     "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "stream", "feedback",
     "sensitivity", "gguf", "pretrained", "quantized", "embedder", "documents", "passages", "folders", "scan", "store",
-    "index", "verify", "cli", "__main__",
+    "index", "relevance", "search", "generate", "ask", "mcp", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]
 BLIND = {
