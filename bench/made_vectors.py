@@ -48,8 +48,8 @@ class MadeVectors:
         """[count, dim]: each between a document and something else."""
         random = np.random.default_rng([self._seed, 2**32 - 1])
         other = self._turned(random.standard_normal((count, len(self._spread)), np.float32))
-        rest = np.float32(np.sqrt(1 - ALIKE**2))
-        return normalize(np.float32(ALIKE) * self.documents(count, 2**31) + rest * other)
+        mixed = ALIKE * self.documents(count, 2**31) + np.sqrt(1 - ALIKE**2) * other
+        return normalize(mixed.astype(np.float32))
 
     def _turned(self, x: Array) -> Array:
         """From directions of falling variance to vectors."""

@@ -4,8 +4,8 @@ Each takes vectors in pieces and is finished before it is asked; each imports it
 """
 
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,32 +33,34 @@ class Searcher(Protocol):
 
 
 class Gemlet:
-    """Our own: a mapped file."""
+    """Our own: a mapped file. The pieces wait on the disk, as they do in an index."""
 
     exact = False
 
     def __init__(self, dim: int, threads: int) -> None:
         """Make an empty one."""
-        self.dim, self.threads = dim, threads
-        self._chunks: list[tuple[Array, Array]] = []
+        self.dim, self.threads, self._pieces = dim, threads, 0
         self._folder = tempfile.TemporaryDirectory()
 
     def add(self, vectors: Array) -> None:
         """See Searcher."""
-        self._chunks.append(quantise(vectors))
+        codes, scales = quantise(vectors)
+        np.savez(f"{self._folder.name}/{self._pieces}.npz", codes=codes, scales=scales)
+        self._pieces += 1
 
     def finish(self) -> None:
         """See Searcher."""
-        path = Path(self._folder.name) / "bench.scan"
+        path = f"{self._folder.name}/bench.scan"
         ScanFile.write(path, 1, self.dim, self._numbered())
         found = ScanFile.open(path)
         assert found is not None
         self._scan = found
 
-    def _numbered(self) -> Any:
+    def _numbered(self) -> Iterator[tuple[Array, Array, Array]]:
         row = 0
-        while self._chunks:
-            codes, scales = self._chunks.pop(0)
+        for piece in range(self._pieces):
+            with np.load(f"{self._folder.name}/{piece}.npz") as kept:
+                codes, scales = kept["codes"], kept["scales"]
             yield np.arange(row, row + len(codes)), scales, codes
             row += len(codes)
 
