@@ -17,7 +17,6 @@ from gemlet.folders import shown
 from gemlet.index.fingerprint import check, fingerprint, model_digest
 from gemlet.index.places import absolute, default_path, delete, lasting, roots_for
 from gemlet.index.report import Listener, Report, Silence
-from gemlet.index.update import Update, drop_orphans
 from gemlet.index.watching import changes
 from gemlet.pretrained import exclusive
 from gemlet.store import Root, Store, StoreWriter
@@ -180,6 +179,8 @@ class Index:
 
         Raises InputError for a path of which the index knows nothing, StoreError.
         """
+        from gemlet.index.update import drop_orphans  # what a search does not need
+
         names = [os.fsencode(name) for name in absolute(paths)]
         removed = 0
         _ = self.store  # one that is not there is not made
@@ -225,6 +226,8 @@ class Index:
             yield store
 
     def _run(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:
+        from gemlet.index.update import Update  # what a search does not need
+
         return Update(store, lambda: self._embedder_for(store), self.release, self._limits, listener).run(roots)
 
     def _run_into(self, store: StoreWriter, roots: list[Root], listener: Listener) -> Report:

@@ -1,6 +1,6 @@
 """The file itself: its tables, how it is opened, and what its errors mean.   (path → connection)"""
 
-import secrets
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -145,7 +145,7 @@ def _make(connection: sqlite3.Connection) -> None:
             for statement in TABLES.split(";\n"):
                 connection.execute(statement)
             # A random start: the vectors kept beside a deleted index are never taken for those of its successor.
-            start = secrets.randbits(62)
+            start = int.from_bytes(os.urandom(8)) >> 2
             for key, value in {"generation": start, **dict.fromkeys(COUNTED, 0)}.items():
                 connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, value, crc_of(key, value)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
