@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -161,6 +162,19 @@ def test_what_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDocument, match="takes more than 100 MB of memory to read"):
         read_document(path, limits=Limits(memory_bytes=100 << 20))
     assert len(read(tmp_path, "b.docx", docx(REPORT)).blocks) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what Linux tells of a process begins with its caller's")
+def test_a_caller_that_takes_much_memory_may_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    path.write_bytes(docx(REPORT))
+    code = (
+        "import sys; from pathlib import Path; from gemlet.documents import read_document;"
+        "much = bytearray(1400 << 20); much[::4096] = b'x' * len(much[::4096]);"
+        "print(len(read_document(Path(sys.argv[1])).blocks))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("4\n", "")
 
 
 def test_more_text_than_the_limit_is_given_up(tmp_path: Path) -> None:
