@@ -35,6 +35,7 @@ class Store(Opened):
     """
 
     _scan: "ScanFile | None" = None
+    _allowed: tuple[Filter, int, Ids] | None = None
 
     # What the index is
 
@@ -137,12 +138,17 @@ class Store(Opened):
         """The ids of the passages that pass the filter, ascending: [n] int64; None when all do."""
         if wanted.is_open():
             return None
+        generation = self.generation
+        if self._allowed is not None and self._allowed[:2] == (wanted, generation):
+            return self._allowed[2]  # a search asks twice, and a glob over all names takes its time
         where, values = condition(wanted)
         sql = (
             "SELECT id FROM passages WHERE document_id IN"
             f" (SELECT f.document_id FROM files f JOIN documents d ON d.id = f.document_id WHERE {where})"
         )
-        return np.sort(np.array([row[0] for row in self._filtered(wanted, sql, values)], np.int64))
+        ids = np.sort(np.array([row[0] for row in self._filtered(wanted, sql, values)], np.int64))
+        self._allowed = (wanted, generation, ids)
+        return ids
 
     def scan(self) -> "ScanFile":
         """The vectors as the engine scans them, as current as this moment: the cache beside the index, or made anew."""
