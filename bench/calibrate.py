@@ -5,12 +5,13 @@ answer is there, half of queries without one: the same queries with their releva
 of other sets. So a probability is right for a user of whose queries every second has an answer in the index.
 
 Prints the tables for relevance.py, how well they are calibrated, and what relevance.MATCH lets through.
-Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--model NAME]
+Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--sample N]
 """
 
 import argparse
+import random
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,16 @@ class Words:
         for passage, score in self._store.keyword(query, self._size):
             scores[passage - 1] = score
         return word_share(scores, len(match_terms(query)), self._size)
+
+
+def sampled(corpus: Corpus, others: int | None) -> Corpus:
+    """The set with its relevant documents and so many others, for a machine that takes long to embed all."""
+    if others is None:
+        return corpus
+    relevant = set().union(*corpus.relevant.values())
+    names = sorted({paper.name for paper in corpus.papers})
+    kept = relevant | set(random.Random(0).sample(names, min(others, len(names))))
+    return replace(corpus, papers=[paper for paper in corpus.papers if paper.name in kept])
 
 
 def ask(model: Remembered, corpus: Corpus, words: Words, texts: list[str], names: list[str | None], task: str) -> Asked:
@@ -184,10 +195,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors.")
     parser.add_argument("--model", default="google/embeddinggemma-300m")
     parser.add_argument("--sets", nargs="+", choices=list(CORPORA), default=list(CORPORA))
+    parser.add_argument("--sample", type=int, help="Of each set the relevant documents and so many others.")
     parser.add_argument("--tasks", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     options = parser.parse_args()
     model = Remembered(options.model, options.cache, offline=True)
-    sets = {name: CORPORA[name](options.data_dir) for name in options.sets}
+    sets = {name: sampled(CORPORA[name](options.data_dir), options.sample) for name in options.sets}
     tables: dict[str, list[str]] = {"BOTH": [], "VECTORS": []}
     for task in options.tasks:
         with tempfile.TemporaryDirectory() as folder:
