@@ -73,6 +73,12 @@ BOTH: dict[str, dict[int, Curve]] = {
         256: Curve(slope=17.27, offset=-11.03),
         128: Curve(slope=17.92, offset=-12.41),
     },
+    "fact checking": {
+        768: Curve(slope=18.15, offset=-12.43),
+        512: Curve(slope=19.27, offset=-13.41),
+        256: Curve(slope=19.97, offset=-14.82),
+        128: Curve(slope=21.90, offset=-17.56),
+    },
     "code retrieval": {
         768: Curve(slope=26.33, offset=-17.65),
         512: Curve(slope=27.06, offset=-18.72),
@@ -92,6 +98,12 @@ VECTORS: dict[str, dict[int, Curve]] = {
         512: Curve(slope=20.77, offset=-10.61),
         256: Curve(slope=21.89, offset=-12.08),
         128: Curve(slope=22.89, offset=-13.91),
+    },
+    "fact checking": {
+        768: Curve(slope=25.91, offset=-14.84),
+        512: Curve(slope=27.99, offset=-16.39),
+        256: Curve(slope=29.39, offset=-18.60),
+        128: Curve(slope=32.42, offset=-22.60),
     },
     "code retrieval": {
         768: Curve(slope=30.64, offset=-19.10),
