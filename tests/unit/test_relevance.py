@@ -7,7 +7,7 @@ from gemlet.prompts import PUBLISHED_PROMPTS
 from gemlet.relevance import BOTH, MATCH, VECTORS, Curve, curve_for, word_share
 from gemlet.vectors import MATRYOSHKA_DIMS
 
-TASKS = {"search result", "question answering", "code retrieval"}  # any other goes by the first
+TASKS = {"search result", "question answering", "fact checking", "code retrieval"}  # any other goes by the first
 CURVES = [curve for table in (BOTH, VECTORS) for curves in table.values() for curve in curves.values()]
 
 
