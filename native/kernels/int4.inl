@@ -1,7 +1,7 @@
 // int4.inl - bytes times ggml's Q4_0, whose scales are its own.
 //
 // Included by each ISA file behind int8.inl. w comes in blocks of 32 numbers from 0 to 15, which mean (number - 8) *
-// scale. x is rounded to bytes, with one scale for 128; it is not rotated, as the w of a file is not.
+// scale. x is rounded to bytes, a scale for each block too, as it is not rotated: the w of a file is not.
 
 #include "kernels/int8.inl"
 
@@ -17,10 +17,9 @@ struct Int4 {
   static constexpr size_t kTileRows = kInt4Rows;
   static constexpr int32_t kBias = 8;
 
-  // Behind the k bytes of a prepared row: for each block where its sum starts, which is minus what the bias adds to it;
-  // for each group its scale.
-  static constexpr size_t kRowBytes = round_up(
-      kMaxInt8Width + kMaxInt8Width / kInt4Block * sizeof(int32_t) + kMaxInt8Width / kInt8Group * sizeof(float), 64);
+  // Behind the k bytes of a prepared row lies for each block its scale, and where its sum starts: minus what the bias
+  // adds to it.
+  static constexpr size_t kRowBytes = round_up(kMaxInt8Width + kMaxInt8Width / kInt4Block * sizeof(GroupOfRow), 64);
   static size_t row_bytes(size_t) { return kRowBytes; }
   static size_t panel_bytes(size_t k) {
     return (k + kPairedBlocks * kInt4Block - 1) / (kPairedBlocks * kInt4Block) * kPairBytes;
@@ -28,18 +27,16 @@ struct Int4 {
 
   static void prepare(const float* x, size_t k, void* row) {
     auto* numbers = static_cast<uint8_t*>(row);
-    auto* starts = reinterpret_cast<int32_t*>(numbers + k);
-    auto* scales = reinterpret_cast<float*>(starts + k / kInt4Block);
-    for (size_t j = 0; j < k; j += kInt8Group) {
-      const size_t count = k - j < kInt8Group ? k - j : kInt8Group;
+    auto* blocks = reinterpret_cast<GroupOfRow*>(numbers + k);
+    for (size_t j = 0; j < k; j += kInt4Block) {
       V largest = V::zero();
-      for (size_t i = j; i < j + count; i += V::kLanes) largest = max_magnitude(largest, V::load(x + i));
-      scales[j / kInt8Group] = round_group<127, 0>(x + j, count, highest_magnitude(largest), numbers + j).scale;
+      for (size_t i = j; i < j + kInt4Block; i += V::kLanes) largest = max_magnitude(largest, V::load(x + i));
+      blocks[j / kInt4Block] = round_group<127, 0>(x + j, kInt4Block, highest_magnitude(largest), numbers + j);
     }
     for (size_t b = 0; b < k / kInt4Block; ++b) {
       int32_t sum = 0;
       for (size_t i = 0; i < kInt4Block; ++i) sum += static_cast<int8_t>(numbers[b * kInt4Block + i]);
-      starts[b] = -kBias * sum;
+      blocks[b].start = -kBias * sum;
     }
   }
 
@@ -67,31 +64,26 @@ struct Int4 {
 
   template <size_t kRows>
   static void run(const uint8_t* x, size_t, const uint8_t* w, size_t k, Fetch fetch, float* y, size_t ldy) {
-    const uint8_t *starts = x + k, *scales = starts + k / kInt4Block * sizeof(int32_t);
-    for (size_t j = 0; j < k; j += kInt8Group, scales += sizeof(float)) {
-      Registers<V, kRows * kTileVectors> sums;
-      sums.each([](size_t, V& s) GEMLET_LAMBDA { s = V::zero(); });
-      const size_t end = k - j < kInt8Group ? k : j + kInt8Group;
-      for (size_t b = j / kInt4Block; b < end / kInt4Block; ++b) {
-        const uint8_t* pair = w + b / kPairedBlocks * kPairBytes;
-        const size_t second = b % kPairedBlocks;
-        Registers<I, kRows * kTileVectors> acc;
-        acc.each([&](size_t i, I& a)
-                     GEMLET_LAMBDA { a = I::broadcast(starts + b * sizeof(int32_t) + i / kTileVectors * kRowBytes); });
-        add_block<kRows>(acc, x + b * kInt4Block, pair + kPairHeadBytes + second * kBlockBytes, fetch);
-        V scale[kTileVectors];
-        for (size_t v = 0; v < kTileVectors; ++v)
-          scale[v] = load_f16(pair + v * kVectorBytes + second * V::kLanes * sizeof(uint16_t));
-        sums.each(acc, [&](size_t i, V& s, I& a)
-                           GEMLET_LAMBDA { s = multiply_add(to_float(a), scale[i % kTileVectors], s); });
-      }
-      sums.each([&](size_t i, V& s) GEMLET_LAMBDA {
-        float* to = y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes;
-        const auto* of_x = reinterpret_cast<const float*>(scales + i / kTileVectors * kRowBytes);
-        const V part = mul(s, V::broadcast(*of_x));
-        (j == 0 ? part : add(V::load(to), part)).store(to);
+    const uint8_t* blocks = x + k;
+    Registers<V, kRows * kTileVectors> sums;
+    sums.each([](size_t, V& s) GEMLET_LAMBDA { s = V::zero(); });
+    for (size_t b = 0; b < k / kInt4Block; ++b, blocks += sizeof(GroupOfRow)) {
+      const auto block_of = [&](size_t i) GEMLET_LAMBDA {
+        return reinterpret_cast<const GroupOfRow*>(blocks + i / kTileVectors * kRowBytes);
+      };
+      const uint8_t* pair = w + b / kPairedBlocks * kPairBytes;
+      const size_t second = b % kPairedBlocks;
+      Registers<I, kRows * kTileVectors> acc;
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&block_of(i)->start); });
+      add_block<kRows>(acc, x + b * kInt4Block, pair + kPairHeadBytes + second * kBlockBytes, fetch);
+      V scales[kTileVectors];
+      for (size_t v = 0; v < kTileVectors; ++v)
+        scales[v] = load_f16(pair + v * kVectorBytes + second * V::kLanes * sizeof(uint16_t));
+      sums.each(acc, [&](size_t i, V& s, I& a) GEMLET_LAMBDA {
+        s = multiply_add(mul(to_float(a), V::broadcast(block_of(i)->scale)), scales[i % kTileVectors], s);
       });
     }
+    sums.each([&](size_t i, V& s) GEMLET_LAMBDA { s.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
   }
 };
 

@@ -77,7 +77,7 @@ struct Kernels {
   // Of softmax and values: nothing is rotated, x is not negative and rounded to 0..255 with one scale for 64 (k is a
   // multiple of that), w to int8 with one for 64 as well. The same bits everywhere.
   Gemm int8_values;
-  Gemm int4;  // x rounded to int8 with one scale for 128, w as a file's Q4_0 has it; the same bits everywhere
+  Gemm int4;  // both in blocks of 32: x rounded to int8, w as a file's Q4_0 has it; the same bits everywhere
 
   // What stands in for int4.pack. blocks: [n, k / 32] of ggml's Q4_0, 18 bytes each; n, k: multiples of 32.
   void (*pack_q4_0)(const uint8_t* blocks, size_t n, size_t k, void* packed, size_t stride_panel);

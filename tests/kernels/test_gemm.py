@@ -194,17 +194,13 @@ def test_q4_0_to_the_bit(isa: str, rows: int, n: int, k: int) -> None:
     blocks, numbers, scales = q4_0(n, k)
     got = kernels.gemm_q4_0(isa, x, blocks)
     y = np.zeros((rows, n), np.float32)
-    for begin in range(0, k, 128):
-        part = x[:, begin : begin + 128]
+    for begin in range(0, k, 32):
+        part = x[:, begin : begin + 32]
         top = np.abs(part).max(axis=1, keepdims=True)
         rounded = np.rint(part * (np.float32(127) / top)).astype(np.int64)
-        total = np.zeros((rows, n))
-        for block in range(0, part.shape[1], 32):
-            sums = rounded[:, block : block + 32] @ numbers[:, begin + block : begin + block + 32].T
-            # Fused: the product with a scale is exact in float64, and the sum is rounded to float32 once.
-            total = (sums * scales[:, (begin + block) // 32].astype(np.float64) + total).astype(np.float32)
-            total = total.astype(np.float64)
-        y = y + total.astype(np.float32) * (top / np.float32(127)) if begin else total.astype(np.float32) * (top / 127)
+        sums = (rounded @ numbers[:, begin : begin + 32].T).astype(np.float32) * (top / np.float32(127))
+        # Fused: the product with a scale is exact in float64, and the sum is rounded to float32 once.
+        y = (sums.astype(np.float64) * scales[:, begin // 32].astype(np.float64) + y).astype(np.float32)
     assert np.array_equal(got, y)
 
 
