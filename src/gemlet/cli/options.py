@@ -1,6 +1,6 @@
 """What several commands share: which model, and how a call of it is meant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
@@ -10,6 +10,7 @@ from gemlet.packing import Truncation
 from gemlet.vectors import MATRYOSHKA_DIMS, Precision
 
 if TYPE_CHECKING:
+    from gemlet.dataset import Dataset
     from gemlet.embedder import Embedder
 
 Quantization = Literal["f32", "bf16", "q8_0"]
@@ -49,6 +50,28 @@ def encode_options(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def dataset_options(command: F) -> F:
+    """Add --text and --skip-empty, for the rows that dataset.read_dataset() reads."""
+    for option in (
+        click.option("--skip-empty", is_flag=True, help="Leave rows without text out; else they are an error."),
+        click.option(
+            "--text", "text_column", metavar="COLUMN", help="Which column is the text.  [default: by its name]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_rows(paths: Sequence[str], text_column: str | None, skip_empty: bool) -> "Dataset":
+    """The rows of the files and folders, those without text left out if that is wanted; what was not read is told."""
+    from gemlet.dataset import read_dataset
+
+    data = read_dataset(paths)
+    for name, reason in data.skipped:
+        click.echo(f"gemlet: {name} {reason}", err=True)
+    return data.with_text(text_column) if skip_empty else data
 
 
 def precision_option(command: F) -> F:

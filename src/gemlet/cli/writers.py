@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from gemlet.cli.records import Record
+from gemlet.dataset.writing import whole_file
 from gemlet.errors import InputError
 
 
@@ -36,24 +36,10 @@ def open_writer(output: str) -> Iterator[Writer]:
     path = Path(output)
     if path.suffix not in kinds:
         raise InputError(f"cannot tell what to write from {output!r}: name a .npy or .jsonl file")
-    import tempfile
-
-    try:
-        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror}") from None
-    try:
-        with file:
-            writer = kinds[path.suffix](file)
-            yield writer
-            writer.finish()
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, path)
-    except BaseException:
-        Path(file.name).unlink(missing_ok=True)
-        raise
+    with whole_file(output) as file:
+        writer = kinds[path.suffix](file)
+        yield writer
+        writer.finish()
 
 
 class JsonLines:
@@ -99,9 +85,3 @@ class Npy:
         header = np.lib.format.header_data_from_array_1_0(self._like)
         header["shape"] = (self._rows, *self._like.shape[1:])
         np.lib.format.write_array_header_1_0(self._file, header)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

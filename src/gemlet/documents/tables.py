@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from gemlet.documents.document import Block
 from gemlet.documents.text import paragraphs
 
-_SEPARATORS = "\t;|,"
+SEPARATORS = "\t;|,"
 """Those first that stand in a cell of another sort of table least often."""
 
 
@@ -19,7 +19,7 @@ def table(text: str, separator: str) -> list[Block]:
 
     What is no table (one column, a quote that never ends) is read as plain text.
     """
-    separator = separator or _separator(text)
+    separator = separator or separator_of(text)
     try:
         rows = list(_rows(text, separator))
     except csv.Error:
@@ -60,7 +60,7 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """By the first rows: most of them with the same number of cells, and the more cells the better."""
 
     def regular(separator: str) -> tuple[float, int]:
@@ -72,4 +72,4 @@ def _separator(text: str) -> str:
         width, times = widths.most_common(1)[0] if widths else (1, 0)
         return (times / widths.total() if width > 1 else 0.0), width
 
-    return max(_SEPARATORS, key=regular)
+    return max(SEPARATORS, key=regular)
