@@ -171,14 +171,21 @@ static __m256i dot_bytes(__m256i acc, __m256i biased_w, __m256i x) {
 #endif
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_bytes(acc.hi, w.hi, x.hi)}; }
 
-// 4 products of a half of a byte, 0 to 15, and a byte.
+// 4 products of a half of a byte, 0 to 15, and a byte; without VNNI added up in 16 bits, two sums to a lane.
 #ifdef __AVXVNNI__
+constexpr bool kPairedSums = false;
 static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
+static I sum_pairs(I acc) { return acc; }
 #else
+constexpr bool kPairedSums = true;
 static __m256i dot_halves(__m256i acc, __m256i w, __m256i x) {
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
+  return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
 }
 static I dot_halves(I acc, U w, U x) { return {dot_halves(acc.lo, w.lo, x.lo), dot_halves(acc.hi, w.hi, x.hi)}; }
+static I sum_pairs(I acc) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(acc.lo, ones), _mm256_madd_epi16(acc.hi, ones)};
+}
 #endif
 static U low_halves(U u) {
   const __m256i mask = _mm256_set1_epi8(15);

@@ -141,14 +141,15 @@ static V dot_f32(V acc, U w, U x) {
 static V dot_bf16(V acc, U w, U x) { return {dot_pairs(acc.v, w.v, x.v)}; }
 static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 
-// 4 products of a half of a byte, 0 to 15, and a byte.
+// 4 products of a half of a byte, 0 to 15, and a byte; without VNNI added up in 16 bits, two sums to a lane.
 #ifdef __AVX512VNNI__
+constexpr bool kPairedSums = false;
 static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
+static I sum_pairs(I acc) { return acc; }
 #else
-static I dot_halves(I acc, U w, U x) {
-  const __m512i pairs = _mm512_maddubs_epi16(w.v, x.v);
-  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
-}
+constexpr bool kPairedSums = true;
+static I dot_halves(I acc, U w, U x) { return {_mm512_add_epi16(acc.v, _mm512_maddubs_epi16(w.v, x.v))}; }
+static I sum_pairs(I acc) { return {_mm512_madd_epi16(acc.v, _mm512_set1_epi16(1))}; }
 #endif
 static U low_halves(U u) { return {_mm512_and_si512(u.v, _mm512_set1_epi8(15))}; }
 static U high_halves(U u) { return {_mm512_and_si512(_mm512_srli_epi16(u.v, 4), _mm512_set1_epi8(15))}; }

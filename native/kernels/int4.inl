@@ -15,7 +15,8 @@ static_assert(kPairHeadBytes == kStepBytes);  // one vector's scales are as long
 
 struct Int4 {
   static constexpr size_t kTileRows = kInt4Rows;
-  static constexpr int32_t kBias = 8;
+  static constexpr int32_t kBias = 8, kNothing = 0;
+  static_assert(kInt4Block / 2 * 15 * 127 <= INT16_MAX);  // kPairedSums: a block's products in two sums
 
   // Behind the k bytes of a prepared row lies for each block its scale, and where its sum starts: minus what the bias
   // adds to it.
@@ -74,16 +75,18 @@ struct Int4 {
       const uint8_t* pair = w + b / kPairedBlocks * kPairBytes;
       const size_t second = b % kPairedBlocks;
       Registers<I, kRows * kTileVectors> acc;
-      acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(&block_of(i)->start); });
+      acc.each([&](size_t i, I& a) GEMLET_LAMBDA { a = I::broadcast(kPairedSums ? &kNothing : &block_of(i)->start); });
       add_block<kRows>(acc, x + b * kInt4Block, pair + kPairHeadBytes + second * kBlockBytes, fetch);
       V scales[kTileVectors];
       for (size_t v = 0; v < kTileVectors; ++v)
         scales[v] = load_f16(pair + v * kVectorBytes + second * V::kLanes * sizeof(uint16_t));
       sums.each(acc, [&](size_t i, V& s, I& a) GEMLET_LAMBDA {
+        if constexpr (kPairedSums) a = add(sum_pairs(a), I::broadcast(&block_of(i)->start));
         s = multiply_add(mul(to_float(a), V::broadcast(block_of(i)->scale)), scales[i % kTileVectors], s);
       });
     }
-    sums.each([&](size_t i, V& s) GEMLET_LAMBDA { s.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
+    sums.each([&](size_t i, V& s)
+                  GEMLET_LAMBDA { s.store(y + i / kTileVectors * ldy + i % kTileVectors * V::kLanes); });
   }
 };
 
