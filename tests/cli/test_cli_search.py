@@ -117,11 +117,14 @@ def test_nothing_is_said_so_with_the_nearest_and_an_exit_code(place: Path) -> No
     done = run(place, "search", "--min", "1", "harpsichord")
     assert done.returncode == 4
     assert done.stdout == b""
-    assert done.stderr.startswith(b"gemlet: nothing matches among 4 passages; the nearest, with ")
+    assert done.stderr.startswith(b"gemlet: nothing matches well among 4 passages; the nearest is ")
     assert done.stderr.count(b"\n") == 1
     json_done = run(place, "search", "--json", "--min", "1", "harpsichord")
     assert (json_done.returncode, json.loads(json_done.stdout)["hits"]) == (4, [])
-    assert run(place, "search", "--keyword", "harpsichord").stderr == b"gemlet: nothing matches among 4 passages\n"
+    assert run(place, "search", "--keyword", "harpsichord").stderr == b"gemlet: nothing matches well among 4 passages\n"
+    pretty = run(place, "search", "--pretty", "--min", "1", "harpsichord")
+    assert (pretty.returncode, pretty.stderr) == (4, done.stderr)
+    assert 1 <= pretty.stdout.decode().count("%") <= 3
 
 
 def test_explain_says_why(place: Path) -> None:

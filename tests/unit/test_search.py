@@ -139,7 +139,8 @@ def test_the_line_is_that_of_the_sentence(index: Index) -> None:
 def test_what_is_unlikely_is_no_hit_but_the_nearest(index: Index) -> None:
     none = search(index, "xylophone", min_probability=1.0)
     assert none.hits == []
-    assert none.nearest is not None
+    assert [hit.path for hit in none.nearest] == [hit.path for hit in find(index, "xylophone", k=3).hits]
+    assert len(search(index, "xylophone", k=1, min_probability=1.0).nearest) == 1
     assert none.passages == index.store.counts()["passages"]
 
 
@@ -205,7 +206,7 @@ def test_an_empty_index_has_nothing(tmp_path: Path, tiny: Embedder) -> None:
         index.update([tmp_path / "empty"])
         for mode in ("hybrid", "semantic", "keyword"):
             results = find(index, "x", mode=mode)
-            assert (results.hits, results.nearest, results.passages) == ([], None, 0)
+            assert (results.hits, results.nearest, results.passages) == ([], [], 0)
 
 
 def test_a_passage_that_leaves_meanwhile_is_left_out(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def ask(
     embedder = index.embedder
     sources = as_sources(results.hits, lambda text: int(embedder.count_tokens(text)[0]), BUDGET)
     if not sources:
-        return Answer(question, [], None, iter([NO_MATCH]), results.nearest)
+        return Answer(question, [], None, iter([NO_MATCH]), next(iter(results.nearest), None))
     if callable(writer):
         writer = writer()
     if writer is None:

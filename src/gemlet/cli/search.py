@@ -94,23 +94,26 @@ def command(
             per_document=per_file,
             keep_model=False,
         )
+    lines = not sys.stdout.isatty() if lines is None else lines
     if as_json:
         echo(_json(results, explain), errors="backslashreplace")
-    elif lines or (lines is None and not sys.stdout.isatty()):
+    elif lines:
         for hit in results.hits:
             begin, end = hit.marked
             echo(f"{shown_path(hit.path)}:{hit.line}:{on_one_line(hit.snippet[begin:end])}")
             if explain:
                 click.echo("  " + " · ".join(_reasons(hit)), err=True)
     else:
-        _print(results, explain)
+        _print(results.hits, explain)
     if not results.hits:
         click.echo(f"gemlet: {_nothing(results)}", err=True)
+        if not (as_json or lines):
+            _print(results.nearest, explain)
         sys.exit(NOTHING)
 
 
-def _print(results: "Results", explain: bool) -> None:
-    for number, hit in enumerate(results.hits):
+def _print(hits: "list[Hit]", explain: bool) -> None:
+    for number, hit in enumerate(hits):
         if number:
             echo()
         page = f" page {hit.page}" if hit.page is not None else f":{hit.line}"
@@ -157,17 +160,11 @@ def _reasons(hit: "Hit") -> list[str]:
 def _nothing(results: "Results") -> str:
     if not results.passages:
         return "the index is empty: fill it with `gemlet index FOLDER`"
-    nearest = results.nearest
-    if nearest is None or nearest.probability is None:
-        return f"nothing matches among {results.passages:,} passages"
-    return (
-        (
-            f"nothing matches among {results.passages:,} passages; the nearest, with {nearest.probability:.0%}, is "
-            f"{shown_path(nearest.path)}:{nearest.line} (--min 0 shows it)"
-        )
-        .encode("utf-8", "replace")
-        .decode()
-    )
+    said = f"nothing matches well among {results.passages:,} passages"
+    if not results.nearest:
+        return said
+    nearest = results.nearest[0]
+    return f"{said}; the nearest is {shown_path(nearest.path)}:{nearest.line}".encode("utf-8", "replace").decode()
 
 
 def _json(results: "Results", explain: bool) -> str:
@@ -178,7 +175,7 @@ def _json(results: "Results", explain: bool) -> str:
         "task": results.task,
         "passages": results.passages,
         "hits": [_row(hit, explain) for hit in results.hits],
-        "nearest": _row(results.nearest, explain) if results.nearest else None,
+        "nearest": [_row(hit, explain) for hit in results.nearest],
     }
     return json.dumps(value, ensure_ascii=False)
 

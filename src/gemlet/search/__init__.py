@@ -25,6 +25,9 @@ from gemlet.search.snippets import Snippet, folded_words, overlaps, shared_words
 from gemlet.store import Filter, Store, StoredPassage
 from gemlet.vectors import FloatArray
 
+NEAREST = 3
+"""Shown, and named so, where nothing is likely enough."""
+
 FIRST = 50
 """Passages, by their words, that may be hits for that they hold every word of the query."""
 
@@ -133,18 +136,19 @@ def _spread(
 
 def _chosen(
     pairs: Iterator[tuple[Candidate, StoredPassage]], asked: list[str], k: int, least: float
-) -> tuple[list[Hit], Hit | None]:
+) -> tuple[list[Hit], list[Hit]]:
     """The first k that are likely enough, or hold every word; without any, the first of all as the nearest."""
     hits: list[Hit] = []
-    nearest: tuple[Candidate, StoredPassage] | None = None
+    nearest: list[tuple[Candidate, StoredPassage]] = []
     for candidate, passage in pairs:
         likely = candidate.probability is None or candidate.probability >= least
         if likely or _says_all(candidate, passage, asked):
             hits.append(_hit(candidate, passage, asked))
             if len(hits) == k:
                 break
-        nearest = nearest or (candidate, passage)
-    return hits, None if hits or nearest is None else _hit(*nearest, asked)
+        if len(nearest) < min(k, NEAREST):
+            nearest.append((candidate, passage))
+    return hits, [] if hits else [_hit(candidate, passage, asked) for candidate, passage in nearest]
 
 
 def _hit(candidate: Candidate, passage: StoredPassage, asked: Sequence[str]) -> Hit:

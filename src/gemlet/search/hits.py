@@ -53,7 +53,7 @@ class Hit:
 class Results:
     """The hits of a search, best first, and what there was to find.
 
-    nearest   the best of what was not likely enough to be a hit; None when something was found, or nothing is there
+    nearest   without any hit the best that were not likely enough to be one, at most three
     passages  how many passages the search could choose from
     """
 
@@ -61,5 +61,5 @@ class Results:
     mode: Mode
     task: str
     hits: list[Hit] = field(default_factory=list)
-    nearest: Hit | None = None
+    nearest: list[Hit] = field(default_factory=list)
     passages: int = 0
