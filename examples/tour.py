@@ -25,24 +25,24 @@ COLUMNS = "100"
 INTRODUCTION = f"""\
 # A tour
 
-What follows is written by `python examples/tour.py`: it copies this project's own documents and {len(MODULES)} modules of
-Python's standard library ({", ".join(name.removesuffix(".py") for name in MODULES)}) into a folder `library`, and runs
-each command there. Nothing is typed by hand but the questions.
+This page is written by `python examples/tour.py`. It copies this project's own documents and a few modules of Python's
+standard library ({", ".join(name.removesuffix(".py") for name in MODULES)}) into a folder `library`, and runs each
+command there. Nothing is typed by hand but the questions.
 """
 
 STEPS = [
     ("Index a folder. A second run has nothing to do.", "gemlet index library"),
     ("", "gemlet index library"),
     ("Ask in your own words, of the documents ...", 'gemlet search "how much memory does it take" -k 2'),
-    ("", 'gemlet search "can I lose my index when the power fails" -k 2'),
+    ("", 'gemlet search "what happens to the index when the disk is full or the process is killed" -k 2'),
     ("", 'gemlet search "make the model file smaller" -k 2'),
-    ("", 'gemlet search "does it run on a Raspberry Pi" -k 2'),
+    ("", 'gemlet search "does it run on an ARM processor" -k 2'),
     ("... in another language ...", 'gemlet search "Welche Dateien werden nicht gelesen?" -k 2'),
     ("... or of the code.", 'gemlet search --code "break a paragraph into lines of a given width" -k 2'),
-    ("", 'gemlet search --code "guess what a misspelled word was meant to be" -k 2'),
-    ("", 'gemlet search --code "put tasks in order so that each comes after what it needs" -k 2'),
-    ("", 'gemlet search --code "what happens to a number that is not a number" --path "*/json/*" -k 2'),
-    ("What is not there is not found.", 'gemlet search "how do I bake a chocolate cake"'),
+    ("", 'gemlet search --code "find strings that are similar to a misspelled word" -k 2'),
+    ("", 'gemlet search --code "sort tasks so that each comes after those it depends on" -k 2'),
+    ("", 'gemlet search --code "how NaN and infinity are written" --path "json/" -k 2'),
+    ("What is not there is not found.", 'gemlet search "how do I bake a chocolate cake" -k 1'),
     ("Without a language model, `ask` quotes.", 'gemlet ask --quote "how are texts of more than 2,048 tokens treated"'),
 ]  # fmt: skip
 

@@ -1,10 +1,11 @@
 """The same bits on every CPU: golden texts and searches through the engine here, and through it on emulated CPUs.
 
-    check.py NATIVE ARM [--tiny]
+    check.py NATIVE ARM [--tiny | --file FILE.gguf ...]
 
 NATIVE and ARM are tests/arm/vectors.cpp, built for x86-64 and for aarch64 (`make test-arm` does that); beside each lies
 `scan`, tests/arm/scan.cpp. The checkpoint is $GEMLET_CHECKPOINT or the published one in the cache; --tiny: the two
-layers of tests/tiny_model.py, in seconds.
+layers of tests/tiny_model.py, in seconds; --file: what `gemlet quantize` has written, where the minutes that Q4_0 takes
+were spent before.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -56,23 +58,29 @@ def main() -> None:
     parser.add_argument("native", type=Path)
     parser.add_argument("arm", type=Path)
     parser.add_argument("--tiny", action="store_true", help="a two-layer model instead of the published checkpoint")
+    parser.add_argument("--file", type=Path, action="append", default=[], help="take this file, write none")
     options = parser.parse_args()
     programs = {"qemu-x86_64": options.native, "qemu-aarch64": options.arm}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = write_tiny_checkpoint(Path(scratch) / "tiny") if options.tiny else checkpoint()
-        # f32 is the one type whose bits depend on whether the CPU fuses; all of these CPUs do. The published weights
-        # would take 1.2 GB for it and prove no more than the two layers do.
-        types = get_args(WeightType) if options.tiny else [t for t in get_args(WeightType) if t.startswith("q")]
         passed = search_everywhere(programs)
-        for dtype in types:
-            path = Path(scratch) / f"{dtype}.gguf"
-            write_gguf(folder, path, dtype=dtype)
+        for path in options.file or written(Path(scratch), options.tiny):
             here = vectors([options.native], path)
-            print(f"{dtype}  {here[0]} on this CPU: {len(here) - 1} vectors", flush=True)
+            print(f"{path.stem}  {here[0]} on this CPU: {len(here) - 1} vectors", flush=True)
             for cpu in CPUS:
                 passed &= same(cpu, programs[cpu.emulator], path, here[1:])
-            path.unlink()
     sys.exit(not passed)
+
+
+def written(scratch: Path, tiny: bool) -> Iterator[Path]:
+    """A file of each type, gone when the next is asked for."""
+    folder = write_tiny_checkpoint(scratch / "tiny") if tiny else checkpoint()
+    # f32 is the one type whose bits depend on whether the CPU fuses; all of these CPUs do. The published weights would
+    # take 1.2 GB for it and prove no more than the two layers do.
+    for dtype in get_args(WeightType) if tiny else [t for t in get_args(WeightType) if t.startswith("q")]:
+        path = scratch / f"{dtype}.gguf"
+        write_gguf(folder, path, dtype=dtype)
+        yield path
+        path.unlink()
 
 
 def search_everywhere(programs: dict[str, Path]) -> bool:
