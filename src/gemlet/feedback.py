@@ -4,6 +4,7 @@ Rounding to nearest makes the least error in a matrix W; what counts is the erro
 inputs x of calibration texts, is (W - Q) H (W - Q)^T with H = sum(x x^T). Column by column, what a column loses is made
 good by the columns that are still free, as H tells how they go together; the heaviest inputs come first. Each matrix
 sees the inputs that the rounded ones before it give.   Source: Frantar et al. 2022, GPTQ (arXiv 2210.17323).
+Each text weighs the same, however long: its vector is the mean of its tokens, and a short text's worst.
 
 The scales are chosen before: of several for a block, the one that loses least where a column's loss weighs as much as
 the others cannot make good.
@@ -47,20 +48,28 @@ def round_with_feedback(
     Raises WeightsError where a tensor is missing.
     """
     stream = Stream(checkpoint, calibration_ids(checkpoint))
+    weights = _weights(stream.ends)
     rounded = {}
     layers = len(checkpoint.config["sliding"])
     for index in range(layers):
         for step, names in enumerate(LAYER):
             inputs = stream.inputs(index, step)
-            rounder = Rounder((inputs.T @ inputs).astype(np.float64))
+            weighted = inputs * weights
+            rounder = Rounder((weighted.T @ weighted).astype(np.float64))
             outputs = []
             for name in (f"layers.{index}.{name}.weight" for name in names):
-                rounded[name], weights = rounder.round(stream.read(name), dtypes[name], whole_rows)
-                outputs.append(inputs @ weights.T)
+                rounded[name], matrix = rounder.round(stream.read(name), dtypes[name], whole_rows)
+                outputs.append(inputs @ matrix.T)
             stream.take(index, step, outputs)
         if progress:
             progress(index + 1, layers)
     return rounded
+
+
+def _weights(ends: Array) -> Array:
+    """What each token's input is multiplied by, [tokens, 1], so that the squares of a text's sum to the same."""
+    lengths = np.diff(ends)
+    return np.repeat((lengths / lengths.mean()) ** -0.5, lengths).astype(np.float32)[:, None]
 
 
 def round_rows(weights: Array) -> npt.NDArray[np.uint8]:

@@ -155,7 +155,7 @@ def write_gguf(
     """Write the checkpoint in `folder` to `path`, whole or not at all.
 
     dtype          of the matrices; norms are always F32
-    table          of the token embeddings; None: `dtype`
+    table          of the token embeddings; None: `dtype`, but "q5_0" for q4_0: it loses a quarter of what 4 bits lose
     name           goes into the file as general.name; None: the folder's name
     source_sha256  digest of model.safetensors, for a caller that knows it; None: it is computed
     progress       called with (bytes written, bytes in all)
@@ -221,7 +221,7 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
 
     def type_of(name: str) -> str:
         if name == "token_embd":
-            return table.upper() if table else common
+            return table.upper() if table else "Q5_0" if dtype == "q4_0" else common
         return "Q8_0" if in_4_bits and _is_in_8_bits(name, dtype, layers) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:

@@ -8,7 +8,7 @@ import pytest
 
 from gemlet import _core
 from gemlet.checkpoint import read_checkpoint
-from gemlet.feedback import Rounder, round_rows, round_with_feedback
+from gemlet.feedback import Rounder, _weights, round_rows, round_with_feedback
 from gemlet.gguf import WeightType, _is_in_8_bits, write_gguf
 from gemlet.stream import LAYER, Stream, calibration_ids
 
@@ -98,6 +98,12 @@ def test_the_stream_is_the_model(tiny_checkpoint: Path) -> None:
     assert np.abs(stream.hidden - exact).max() < 2e-3 * np.abs(exact).max()
 
 
+def test_each_text_weighs_the_same() -> None:
+    weights = _weights(np.array([0, 2, 10, 11]))
+    squares = np.add.reduceat(np.square(weights[:, 0]), [0, 2, 10])
+    assert np.allclose(squares, squares[0], rtol=1e-6)
+
+
 def test_twice_is_the_same(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
     dtypes = {f"layers.{i}.{name}.weight": "Q4_0" for i in range(2) for names in LAYER for name in names}
@@ -114,6 +120,7 @@ def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path
     types = {name: dtype for name, (dtype, shape) in tensors.items() if len(shape) == 2}
     eight = {name for name, dtype in types.items() if dtype == "Q8_0"}
     assert {name for name in types if any(part in name for part in ("v_proj", "down_proj", "dense"))} == eight
+    assert types.pop("embed_tokens.weight") == "Q5_0"
     assert {dtype for name, dtype in types.items() if name not in eight} == {"Q4_0"}
 
 
@@ -150,7 +157,7 @@ def test_a_scale_for_a_row_leaves_out_what_is_far_from_all_others() -> None:
 
 
 def test_the_table_may_have_a_type_of_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    write_gguf(tiny_checkpoint, tmp_path / "four.gguf", dtype="q4_0")
+    write_gguf(tiny_checkpoint, tmp_path / "four.gguf", dtype="q4_0", table="q4_0")
     write_gguf(tiny_checkpoint, tmp_path / "eight.gguf", dtype="q4_0", table="q8_0")
     four, eight = (_core.Gguf.open(str(tmp_path / name)).tensors for name in ("four.gguf", "eight.gguf"))
     table = "embed_tokens.weight"

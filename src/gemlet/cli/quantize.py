@@ -14,7 +14,7 @@ Examples:
   gemlet quantize google/embeddinggemma-300m gemma.gguf
   gemlet quantize ./my-fine-tune tuned.gguf --type bf16
   gemlet quantize google/embeddinggemma-300m small.gguf --type q4_0
-  gemlet quantize google/embeddinggemma-300m better.gguf --type q4_0 --table q6_k
+  gemlet quantize google/embeddinggemma-300m smaller.gguf --type q4_0 --table q4_0
   gemlet embed --model gemma.gguf "Which planet is red?"
 """
 
@@ -34,7 +34,8 @@ Examples:
 @click.option(
     "--table",
     type=click.Choice(get_args(TableType)),
-    help="Of the token embeddings: most of the file, but a text reads only its own rows.  [default: as --type]",
+    help="Of the token embeddings: most of the file, but a text reads only its own rows.  [default: as --type; of q4_0 "
+    "q5_0]",
 )
 @click.option(
     "--check/--no-check",
