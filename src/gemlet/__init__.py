@@ -36,6 +36,7 @@ from gemlet.errors import (
 )
 
 if TYPE_CHECKING:
+    from gemlet.classify import Classifier
     from gemlet.embedder import Embedder, Encoding, Usage
     from gemlet.index import Index
     from gemlet.vectors import similarity, similarity_pairwise
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CacheWarning",
+    "Classifier",
     "DoublePromptWarning",
     "Embedder",
     "Encoding",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classifier": "classify",
     "Embedder": "embedder",
     "Encoding": "embedder",
     "Index": "index",
