@@ -30,7 +30,9 @@ class Classifier:
 
     classes_     the labels, sorted; columns of predict_proba()
     method_      "logistic", "centroid" or "zero-shot"
-    validation_  Report of fit(): what heads that had not seen a row said of it, five folds; None: nothing to hold out
+    held_out_    after fit(), [n, classes] float64: what heads that had not seen a row say of it, five folds in turn;
+                 NaN in the row of a class's only example, which is never held out; None after load() and zero_shot()
+    validation_  the Report of those; None where nothing was held out
     thresholds_  multi_label: the probability from which on each label is said, by the best F1 on held-out rows
     """
 
@@ -69,6 +71,7 @@ class Classifier:
         self._embedder = model if isinstance(model, Embedder) else None
         self.method, self.multi_label, self.unsure_below = method, multi_label, unsure_below
         self.task, self.truncate_dim, self.c, self.seed = task, truncate_dim, c, seed
+        self.held_out_: Floats | None = None
         self.validation_: Report | None = None
 
     @property
@@ -111,8 +114,7 @@ class Classifier:
         targets = targets_of(known, classes)
         head = fit_head(x, targets, self.method, c=self.c, several=self.multi_label, seed=self.seed)
         self._take(head.method, head.linear, classes)
-        if head.held_out is not None:
-            self._validate(head, known)
+        self._validate(head, known)
         return self
 
     def predict_proba(self, texts: Texts | npt.NDArray[Any]) -> Floats:
@@ -218,12 +220,15 @@ class Classifier:
         self.method_, self.linear_ = method, linear
         self.classes_ = np.array(classes, object if isinstance(classes[0], str) else None)
         self.thresholds_ = np.full(len(classes), 0.5)
-        self.validation_ = None
+        self.held_out_ = self.validation_ = None
 
     def _validate(self, head: Head, known: list[Any]) -> None:
         """Find the thresholds, and say how good the head is, by the rows that were held out."""
-        assert head.held_out is not None
+        self.held_out_ = np.full((len(known), len(self.classes_)), np.nan)
+        if head.held_out is None:
+            return
         probabilities = probabilities_of(head.held_out, self.multi_label)
+        self.held_out_[head.rows] = probabilities
         rows = [known[row] for row in head.rows]
         if self.multi_label:
             self.thresholds_ = thresholds(probabilities, targets_of(rows, self.classes_.tolist()))

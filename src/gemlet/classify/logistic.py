@@ -13,7 +13,7 @@ from gemlet.vectors import FloatArray
 Floats = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-5
-"""The largest number in the gradient of the mean loss at which the search ends: probabilities are then right to 1e-3."""
+"""The largest number in the gradient of the mean loss at which the search ends: probabilities are right to 1e-3."""
 _STEPS = 500
 _MEMORY = 10
 """Pairs of steps and changes of the gradient that L-BFGS keeps."""

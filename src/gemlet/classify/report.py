@@ -38,7 +38,6 @@ class Report:
     confusion          [classes, classes + 1] int64: rows that are the one and were said to be the other; the last
                        column: unsure. None where a row may have several labels
     calibration_error  mean distance between probability and share of right ones, 0 to 1; None: not known
-    held_out           the classifier learned from other rows than these
     """
 
     classes: list[ClassFigures]
@@ -50,7 +49,6 @@ class Report:
     unseen: list[Any]
     confusion: npt.NDArray[np.int64] | None
     calibration_error: float | None = None
-    held_out: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON."""
@@ -65,7 +63,6 @@ def report_of(
     *,
     several: bool = False,
     calibration_error: float | None = None,
-    held_out: bool = True,
 ) -> Report:
     """Compare what rows are with what was said of them.
 
@@ -90,7 +87,6 @@ def report_of(
         unseen=[label for label in labels if label not in set(classes)],
         confusion=None if several else _confusion(is_so, said),
         calibration_error=calibration_error,
-        held_out=held_out,
     )  # fmt: skip
 
 

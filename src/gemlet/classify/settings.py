@@ -43,8 +43,8 @@ class Settings:
         prompt = find_prompt(embedder.prompts, self.task)
         if prompt != self.prompt:
             raise InputError(
-                f"the classifier {os.fspath(path)} learned from texts behind the prompt {self.prompt!r}, and the model's "
-                f"{self.task!r} is {prompt!r}: train it anew"
+                f"the classifier {os.fspath(path)} learned from texts behind the prompt {self.prompt!r}, and this "
+                f"model's is {prompt!r}: train it anew"
             )
         full = embedder.checkpoint.config["dense"][-1]
         allowed = [full, *(smaller for smaller in MATRYOSHKA_DIMS if smaller < full)]

@@ -21,6 +21,7 @@ COMMANDS = {
     "search": "Find passages of your files by meaning and by words.",
     "ask": "Answer a question from your files, with sources.",
     "mcp": "Serve the index to other programs' models.",
+    "classify": "Label rows: from names of labels, or from examples.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }
