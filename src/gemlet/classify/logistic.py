@@ -12,8 +12,10 @@ from gemlet.vectors import FloatArray
 
 Floats = npt.NDArray[np.float64]
 
-_TOLERANCE = 1e-5
+_TOLERANCE = 1e-6
 """The largest number in the gradient of the mean loss at which the search ends: probabilities are right to 1e-3."""
+_NOISE = 1e-7
+"""Of a mean loss, that float32 cannot see: a step that changes it by less is judged by the gradient that follows."""
 _STEPS = 500
 _MEMORY = 10
 """Pairs of steps and changes of the gradient that L-BFGS keeps."""
@@ -62,7 +64,7 @@ def fit_logistic(x: FloatArray, targets: npt.NDArray[np.bool_], *, c: float, one
     """
     rows, dim = x.shape
     classes = targets.shape[1]
-    penalty = 1 / (c * rows)
+    penalty = (2 if classes == 2 and not one_vs_rest else 1) / (c * rows)  # of two, scikit-learn penalises one alone
     wanted = targets.astype(np.float64)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
@@ -130,7 +132,7 @@ def _step(loss: Any, at: Floats, value: float, gradient: Floats, direction: Floa
     for _ in range(30):
         there = at + size * direction
         found, after = loss(there)
-        if found <= value + 1e-4 * size * slope:
+        if found <= value + 1e-4 * size * slope + _NOISE * max(abs(value), 1):
             return there, found, after
         size /= 2
     return None

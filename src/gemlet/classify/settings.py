@@ -59,7 +59,7 @@ def read_settings(path: str | os.PathLike[str]) -> tuple[Settings, dict[str, Flo
     said, arrays = read(path)
     for key, kind in _TYPES.items():
         if not isinstance(said, dict) or not isinstance(said.get(key, ...), kind):
-            raise damaged(path, f"its {key} is missing or no {kind}")
+            raise damaged(path, f"its {key} is missing or of another kind")
     settings = Settings(**{key: said[key] for key in _TYPES})
     count = len(settings.classes)
     shapes = {name: array.shape for name, array in arrays.items()}
