@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from gemlet.cli.finding import echo, on_one_line, shown_path, styled
-from gemlet.dataset import Dataset, open_rows
+from gemlet.dataset import Dataset, Rows
 
 if TYPE_CHECKING:
     from gemlet.classify import Classifier, Report
@@ -20,6 +20,12 @@ SHOWN = 20
 MATRIX = 8
 """Classes at most whose confusion matrix is printed."""
 NOBODY = "(not sure)"
+
+
+def columns_of(data: Dataset) -> list[str]:
+    """The columns of the output: the rows' own, and two for what is said, by a longer name where it is taken."""
+    taken = {"label", "probability"} & set(data.columns)
+    return [*data.columns, *(f"predicted_{name}" if taken else name for name in ("label", "probability"))]
 
 
 class Classified:
@@ -38,14 +44,12 @@ class Classified:
         said: Any = classifier.decide(np.nan_to_num(probabilities))
         self._labels = [label if k else None for label, k in zip(said, known, strict=True)]
 
-    def write(self, output: str) -> None:
+    def write(self, writer: Rows) -> None:
         """Write every row with its label and probability."""
-        taken = {"label", "probability"} & set(self._data.columns)
-        names = [f"predicted_{name}" if taken else name for name in ("label", "probability")]
-        with open_rows(output, [*self._data.columns, *names]) as writer:
-            for place, row in enumerate(self._data.rows):
-                said = (self._labels[place], self._probability(place))
-                writer.write(row | dict(zip(names, said, strict=True)))
+        names = columns_of(self._data)[-2:]
+        for place, row in enumerate(self._data.rows):
+            said = (self._labels[place], self._probability(place))
+            writer.write(row | dict(zip(names, said, strict=True)))
 
     def print_json(self, report: "Report | None") -> None:
         """Print one object: every row with all its probabilities, and the report if there is one."""

@@ -1,5 +1,6 @@
 """`gemlet classify`: rows → their labels, from names of labels, from examples, or by a saved classifier."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemlet.cli.options import dataset_options, load, model_options, read_rows
+from gemlet.dataset import open_rows
 from gemlet.errors import InputError
 from gemlet.vectors import MATRYOSHKA_DIMS
 
@@ -96,28 +98,29 @@ def command(
     if not how["names"] and not how["classifier_path"]:
         assert train is not None
         examples = (_texts(train, text_column), _labels(train, label_column, how["multi_label"]))
-    embedder = load(model, quantization, threads, offline)
-    classifier = _untrained(embedder, **how)
-    vectors: Any = classifier.vectors(texts, show_progress_bar=sys.stderr.isatty()) if data else None
-    if examples:
-        seen = vectors if same else classifier.vectors(examples[0], show_progress_bar=sys.stderr.isatty())
-        classifier.fit(seen, examples[1])
-    if how["save"]:
-        classifier.save(how["save"])
-    if data is None:
-        classified.say_learned(classifier, how["save"])
-        return
-    held_out = bool(examples) and same
-    found = _judged(classifier, vectors, truth, held_out)
-    if picture and found:
-        from gemlet.classify import draw
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(open_rows(output, classified.columns_of(data))) if output and data else None
+        classifier = _untrained(load(model, quantization, threads, offline), **how)
+        vectors: Any = classifier.vectors(texts, show_progress_bar=sys.stderr.isatty()) if data else None
+        if examples:
+            seen = vectors if same else classifier.vectors(examples[0], show_progress_bar=sys.stderr.isatty())
+            classifier.fit(seen, examples[1])
+        if how["save"]:
+            classifier.save(how["save"])
+        if data is None:
+            classified.say_learned(classifier, how["save"])
+            return
+        held_out = bool(examples) and same
+        found = _judged(classifier, vectors, truth, held_out)
+        if picture and found:
+            from gemlet.classify import draw
 
-        draw(found, picture)
-    probabilities = classifier.held_out_ if held_out else classifier.predict_proba(vectors)
-    assert probabilities is not None
-    rows = classified.Classified(data, texts, classifier, probabilities)
-    if output:
-        rows.write(output)
+            draw(found, picture)
+        probabilities = classifier.held_out_ if held_out else classifier.predict_proba(vectors)
+        assert probabilities is not None
+        rows = classified.Classified(data, texts, classifier, probabilities)
+        if writer:
+            rows.write(writer)
     if as_json:
         rows.print_json(found)
     elif found:
@@ -160,10 +163,18 @@ def _check(
             "--multi-label learns from rows with several labels, and finds the probability from which on each is said: "
             "leave --labels, --classifier and --unsure-below out"
         )
+    _check_outputs(save, picture, multi_label)
+
+
+def _check_outputs(save: str | None, picture: str | None, several: bool) -> None:
+    """Raise for what cannot be written, before there is anything to lose."""
+    for path in (save, picture):
+        if path and not os.path.isdir(os.path.dirname(path) or "."):
+            raise InputError(f"cannot write {path}: there is no folder {os.path.dirname(path)}")
     if picture:
         from gemlet.classify import check_picture
 
-        if multi_label:
+        if several:
             raise click.UsageError("rows with several labels have no confusion matrix to draw: leave --picture out")
         check_picture(picture)
 
