@@ -27,6 +27,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table(folder / "odd.csv", ["text", "label"], [*ROWS[:4], ("red the task", "smell")])
     table(folder / "one.csv", ["text", "label"], [(text, "colour") for text, _ in ROWS])
     table(folder / "row.csv", ["text", "label"], ROWS[:1])
+    many = [(f"{text} {n % 9}", f"label {n % 9}") for n, (text, _) in enumerate(ROWS * 2)]
+    table(folder / "many.csv", ["text", "label"], many)
     table(folder / "same.csv", ["text", "label"], [("same", "a"), ("same", "b")] * 5)
     table(folder / "singles.csv", ["text", "label"], [("red", "a"), ("sea", "b")])
     table(folder / "gap.csv", ["text", "label"], [*ROWS, ("red the one", "")])
@@ -145,6 +147,17 @@ def test_a_report_of_another_file_says_what_is_not_known(place: Path, tiny_check
     assert "1 labels are none that it knows, and their rows count as wrong: smell" in done.stdout
     named = run(place, tiny_checkpoint, "odd.csv", "--labels", "colour,finding,smell", "--report")
     assert "none of them seen (zero-shot)" in named.stdout
+
+
+def test_many_labels_get_the_pairs_that_are_mixed_up(place: Path, tiny_checkpoint: Path) -> None:
+    names = ",".join(f"label {n}" for n in range(9))
+    done = run(place, tiny_checkpoint, "many.csv", "--labels", names, "--report")
+    assert "is so" not in done.stdout
+    wrong = [line for line in done.stdout.splitlines() if " was said to be " in line]
+    assert wrong
+    assert all(line.split(" × ")[1].startswith("label ") for line in wrong)
+    counts = [int(line.split(" × ")[0]) for line in wrong]
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_several_labels(place: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
