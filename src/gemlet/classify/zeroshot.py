@@ -1,9 +1,9 @@
 """Names of labels → a head that has seen no example.   (labels → Linear)
 
 What was tried, on some 80 intents (77 labels), moods of tweets (3) and of poems (4): texts with the prompts for
-classification, similarity and queries; labels with these, as documents and without a prompt; the bare name and sentences
-with it. Texts as classified held the best of each set. Labels as queries, in this sentence, were the best of all three
-together: 90%, 62% and 62% right. `bench/heads.py` does it again on any rows.
+classification, similarity and queries; labels with these, as documents and without a prompt; the bare name and
+sentences with it. Texts as classified held the best of each set. Labels as queries, in this sentence, were the best of
+all three together: 90%, 62% and 62% right. `bench/heads.py` does it again on any rows.
 """
 
 from collections.abc import Mapping, Sequence

@@ -142,27 +142,29 @@ def _check(
     save: str | None,
     multi_label: bool,
     unsure_below: float | None,
+    method: str,
+    dim: str | None,
     **_: Any,
 ) -> None:
     """Raise UsageError for options that do not go together, before anything is read."""
-    given = [
-        name for name, value in (("--labels", names), ("--train", train), ("--classifier", classifier_path)) if value
-    ]
-    if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)}: the labels come from one of them")
-    if not given and not report:
-        raise click.UsageError('say what the labels are: --labels "A,B", --train FILE or --classifier FILE')
-    if not files and (report or output or not (train and save)):
-        raise click.UsageError("name a FILE with rows; without one, --train FILE --save FILE learns and keeps it")
-    if descriptions and not names:
-        raise click.UsageError("--describe says more of a label of --labels: name the labels there")
-    if save and classifier_path:
-        raise click.UsageError("--save keeps what was learned, and --classifier has it already: leave one out")
-    if multi_label and (names or classifier_path or unsure_below is not None):
-        raise click.UsageError(
-            "--multi-label learns from rows with several labels, and finds the probability from which on each is said: "
-            "leave --labels, --classifier and --unsure-below out"
-        )
+    options = (("--labels", names), ("--train", train), ("--classifier", classifier_path))
+    given = [name for name, value in options if value]
+    learns = not names and not classifier_path
+    wrong = {
+        f"{' and '.join(given)}: the labels come from one of them": len(given) > 1,
+        'say what the labels are: --labels "A,B", --train FILE or --classifier FILE': not given and not report,
+        "name a FILE with rows; without one, --train FILE --save FILE learns and keeps it": not files
+        and (report or output or not (train and save)),
+        "--describe says more of a label of --labels: name the labels there": descriptions and not names,
+        "--save keeps what was learned, and --classifier has it already: leave one out": save and classifier_path,
+        "--method says how to learn from examples: leave it out": method != "auto" and not learns,
+        "--classifier has vectors of its own length: leave --dim out": dim and classifier_path,
+        "--multi-label learns from rows with several labels, and finds the probability from which on each is said: "
+        "leave --labels, --classifier and --unsure-below out": multi_label and (not learns or unsure_below is not None),
+    }
+    for message, is_so in wrong.items():
+        if is_so:
+            raise click.UsageError(message)
     _check_outputs(save, picture, multi_label)
 
 
