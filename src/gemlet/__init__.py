@@ -36,6 +36,7 @@ from gemlet.errors import (
 )
 
 if TYPE_CHECKING:
+    from gemlet.clustering import Clustering, cluster
     from gemlet.embedder import Embedder, Encoding, Usage
     from gemlet.index import Index
     from gemlet.vectors import similarity, similarity_pairwise
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CacheWarning",
+    "Clustering",
     "DoublePromptWarning",
     "Embedder",
     "Encoding",
@@ -69,15 +71,18 @@ __all__ = [
     "Usage",
     "WeightsError",
     "__version__",
+    "cluster",
     "similarity",
     "similarity_pairwise",
 ]
 
 _HOMES = {
+    "Clustering": "clustering",
     "Embedder": "embedder",
     "Encoding": "embedder",
     "Index": "index",
     "Usage": "embedder",
+    "cluster": "clustering",
     "similarity": "vectors",
     "similarity_pairwise": "vectors",
 }

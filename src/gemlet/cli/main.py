@@ -21,6 +21,8 @@ COMMANDS = {
     "search": "Find passages of your files by meaning and by words.",
     "ask": "Answer a question from your files, with sources.",
     "mcp": "Serve the index to other programs' models.",
+    "cluster": "Put rows into groups of like meaning.",
+    "map": "Draw rows as a map, near for what is alike.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }

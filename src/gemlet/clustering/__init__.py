@@ -34,11 +34,11 @@ Method = Literal["kmeans", "hdbscan"]
 EXAMPLES = 3
 """Of each cluster."""
 
-__all__ = ["NOISE", "Clustering", "Method", "Quality", "cluster"]
+__all__ = ["NOISE", "Clustering", "Method", "Quality", "check_count", "cluster"]
 
 
 def cluster(
-    items: Texts | npt.ArrayLike,
+    items: Texts | npt.NDArray[Any],
     k: int | None = None,
     *,
     method: Method = "kmeans",
@@ -60,8 +60,12 @@ def cluster(
     Raises InputError for fewer than 2 rows, rows that are all the same, more clusters than rows, vectors that are not
     finite; MissingExtra.
     """
-    vectors, said = _vectors_of(items, texts, model)
-    _check(vectors, said, known, k, method)
+    given = items if isinstance(items, np.ndarray) and items.dtype.kind in "fiu" else None
+    said = as_texts(items)[0] if given is None else as_texts(texts)[0] if texts is not None else None
+    rows = len(said or []) if given is None else len(given)
+    check_count(rows, k, method)
+    _check_lengths(rows, said, known)
+    vectors = _embedded(said or [], model) if given is None else _unit(given)
     differing = _differing(vectors, at_least=k)
     labels = dense_groups(vectors) if method == "hdbscan" else _by_kmeans(vectors, k, differing, seed)
     count = int(labels.max(initial=NOISE)) + 1
@@ -78,49 +82,39 @@ def cluster(
     )
 
 
-def _vectors_of(
-    items: Any, texts: Sequence[str] | None, model: Embedder | str | None
-) -> tuple[FloatArray, list[str] | None]:
-    """Unit vectors [n, d], and their texts where they are known."""
-    if isinstance(items, np.ndarray) and items.dtype.kind in "fiu":
-        said = as_texts(texts)[0] if texts is not None else None
-        if items.ndim != 2:
-            raise InputError(f"vectors of shape {items.shape} were given: a table [rows, numbers] is needed")
-        vectors = np.asarray(items, np.float32)
-        if not np.isfinite(vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise InputError(f"vector {row} has NaN or infinity in it: leave the row out")
-        return normalize(vectors), said
-    said, single = as_texts(items)
-    if single:
-        raise InputError("one text was given: clusters need a list of texts")
-    _check_count(len(said))
+def _embedded(texts: list[str], model: Embedder | str | None) -> FloatArray:
     embedder = model if isinstance(model, Embedder) else Embedder(model) if model else Embedder()
-    return embedder.encode(said, prompt_name="Clustering"), said
+    vectors: FloatArray = embedder.encode(texts, prompt_name="Clustering")
+    return vectors
 
 
-def _check(
-    vectors: FloatArray, texts: list[str] | None, known: Sequence[str] | None, k: int | None, method: Method
-) -> None:
-    """Raise InputError for arguments that do not go together."""
-    n = len(vectors)
-    _check_count(n)
+def _unit(vectors: npt.NDArray[Any]) -> FloatArray:
+    """Float32 rows of unit length. Raises InputError for what is no table of finite numbers."""
+    if vectors.ndim != 2:
+        raise InputError(f"vectors of shape {vectors.shape} were given: a table [rows, numbers] is needed")
+    unfit = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(unfit):
+        raise InputError(f"vector {unfit[0]} has NaN or infinity in it: leave the row out")
+    return normalize(np.asarray(vectors, np.float32))
+
+
+def _check_lengths(rows: int, texts: list[str] | None, known: Sequence[str] | None) -> None:
+    """Raise InputError when there is not one text, or label, for each row."""
     for what, given in (("texts", texts), ("known labels", known)):
-        if given is not None and len(given) != n:
-            raise InputError(f"there are {len(given)} {what} for {n} vectors: one for each is needed")
+        if given is not None and len(given) != rows:
+            raise InputError(f"there are {len(given)} {what} for {rows} vectors: one for each is needed")
+
+
+def check_count(rows: int, k: int | None, method: Method) -> None:
+    """Raise InputError when so many rows cannot make k clusters by the method: known before a text is embedded."""
+    if rows < 2:
+        raise InputError(f"there {'is 1 row' if rows else 'are no rows'}: clusters need 2 or more")
     if method not in get_args(Method):
         raise InputError(f"method is {method!r}; available: {', '.join(get_args(Method))}")
-    if k is None:
-        return
-    if method == "hdbscan":
+    if k is not None and method == "hdbscan":
         raise InputError("hdbscan finds the number of clusters itself: leave k out, or choose kmeans")
-    if not 1 <= k <= n:
-        raise InputError(f"k is {k}, with {n} rows: choose 1 to {n}")
-
-
-def _check_count(n: int) -> None:
-    if n < 2:
-        raise InputError(f"there {'is 1 row' if n else 'are no rows'}: clusters need 2 or more")
+    if k is not None and not 1 <= k <= rows:
+        raise InputError(f"k is {k}, with {rows} rows: choose 1 to {rows}")
 
 
 def _differing(vectors: FloatArray, at_least: int | None) -> int:
@@ -129,7 +123,9 @@ def _differing(vectors: FloatArray, at_least: int | None) -> int:
     if differing == 1:
         raise InputError(f"all {len(vectors)} rows are the same: there is nothing to tell apart")
     if at_least is not None and differing < at_least:
-        raise InputError(f"k is {at_least}, and only {differing} of {len(vectors)} rows differ: choose 1 to {differing}")
+        raise InputError(
+            f"k is {at_least}, and only {differing} of {len(vectors)} rows differ: choose 1 to {differing}"
+        )
     return differing
 
 
@@ -138,9 +134,7 @@ def _by_kmeans(vectors: FloatArray, k: int | None, differing: int, seed: int) ->
     return kmeans(cluster_space(vectors, count), count, seed).labels
 
 
-def _examples(
-    vectors: FloatArray, labels: IntArray, centres: FloatArray, texts: list[str] | None
-) -> list[list[int]]:
+def _examples(vectors: FloatArray, labels: IntArray, centres: FloatArray, texts: list[str] | None) -> list[list[int]]:
     """For each cluster the rows nearest to its centre, no text twice."""
     every = []
     for number, centre in enumerate(centres):

@@ -39,7 +39,7 @@ class Clustering:
     @property
     def sizes(self) -> list[int]:
         """How many rows each cluster has."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=len(self)).tolist()
+        return [int(size) for size in np.bincount(self.labels[self.labels >= 0], minlength=len(self))]
 
     def name_of(self, row: int) -> str:
         """The name of a row's cluster, "noise" without one."""

@@ -5,6 +5,7 @@ each step. Large sets: steps over small batches, Sculley 2010.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ _BATCH = 4096  # rows of a step in a large set
 _STEPS = 60  # such steps at most
 _PASSES = 100  # over all rows of a set that is not large
 _LAST = 3  # passes over all rows that end the steps of a large one
-_STARTS = 10 # seeds of which the best is kept
+_STARTS = 10  # seeds of which the best is kept
 _SEEDED = 10_000  # rows that seeds of a large set are drawn from
 _BLOCK = 16_384  # rows whose cosines are in memory at once
 
@@ -67,7 +68,7 @@ def centres_of(vectors: FloatArray, labels: IntArray, k: int) -> FloatArray:
     """The mean of each cluster's rows, of unit length: [k, d] float32; rows labelled -1 count nowhere."""
     order = np.argsort(labels, kind="stable")
     begins = np.searchsorted(labels[order], np.arange(k + 1))
-    sums = [vectors[order[a:b]].sum(axis=0, dtype=np.float64) for a, b in zip(begins, begins[1:], strict=False)]
+    sums = [vectors[order[a:b]].sum(axis=0, dtype=np.float64) for a, b in pairwise(begins)]
     return normalize(np.stack(sums)).astype(np.float32)
 
 
@@ -95,7 +96,7 @@ def _filled(vectors: FloatArray, centres: FloatArray) -> tuple[IntArray, FloatAr
 
 
 def _seeds(vectors: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
-    """k rows, each drawn with a chance that grows with its distance to those before: [k, d]."""
+    """Rows, k of them, each drawn with a chance that grows with its distance to those before: [k, d]."""
     candidates = 2 + int(np.log(k))
     chosen = [int(rng.integers(len(vectors)))]
     distances = _distances(vectors, vectors[chosen])[:, 0]

@@ -1,8 +1,10 @@
 """Clusters → the words that tell them apart.   (texts, labels → words)
 
-Class-based TF-IDF, Grootendorst 2022 (BERTopic, arXiv 2203.05794): a cluster's texts are one document. A text counts a
-word once, so that none shouts; and the weight of a word over all clusters is BM25's, which is nothing for a word that
-is everywhere: no list of stop words, in any language.
+As in class-based TF-IDF (BERTopic, Grootendorst 2022, arXiv 2203.05794) the texts of a cluster are one document, and
+its words of highest weight name it. A weight is how often the word occurs in the cluster, times how rare it is in all
+texts, times how much more often it is here than by chance (both logarithms; the last makes it Dunning's likelihood
+ratio of 1993). So a word that is everywhere weighs nothing, in any language, and no list of such words is needed. A
+text counts a word once, so that none shouts.
 """
 
 import math
@@ -22,32 +24,37 @@ _READ = 5_000  # characters of a text that are read for words
 
 
 def telling_words(texts: Sequence[str], labels: IntArray, count: int, most: int = WORDS) -> list[list[str]]:
-    """For each of `count` clusters its most telling words, the best first; none where nothing tells it apart."""
-    counts: list[Counter[str]] = [Counter() for _ in range(count)]
+    """For each of `count` clusters its most telling words, the best first; none where nothing tells it apart.
+
+    Noise, labelled -1, is among what the clusters are told apart from.
+    """
+    counts: list[Counter[str]] = [Counter() for _ in range(count + 1)]
     for text, label in zip(texts, labels.tolist(), strict=True):
-        if label >= 0:
-            counts[label].update(set(_words(text)))
+        counts[label].update(set(_words(text)))
     every = sum(counts, Counter())
-    average = sum(every.values()) / max(count, 1)
-    return [_best(own, every, average, most) for own in counts]
+    shares = [int((labels == number).sum()) / len(labels) for number in range(count)]
+    return [_best(_weights(own, every, len(texts), share), most) for own, share in zip(counts, shares, strict=False)]
 
 
-def _best(own: Counter[str], every: Counter[str], average: float, most: int) -> list[str]:
-    """The words of highest weight; of several forms of one word, the first."""
-    total = sum(own.values())
-    weights = {word: math.sqrt(n / total) * _rarity(every[word], average) for word, n in own.items()}
+def _weights(own: Counter[str], every: Counter[str], rows: int, share: float) -> dict[str, float]:
+    """Of a cluster's words; those of one text only if all are."""
+    least = 2 if any(n > 1 for n in own.values()) else 1
+    return {
+        word: n * math.log((rows + 1) / every[word]) * math.log(n / (every[word] * share))
+        for word, n in own.items()
+        if n >= least
+    }
+
+
+def _best(weights: dict[str, float], most: int) -> list[str]:
+    """The words of highest weight, of several forms of one word the first."""
     chosen: list[str] = []
-    for word in sorted((word for word in weights if weights[word] > 0), key=lambda word: (-weights[word], word)):
+    for word in sorted((word for word in weights if weights[word] > 1e-9), key=lambda word: (-weights[word], word)):
         if not any(_same(word, other) for other in chosen):
             chosen.append(word)
             if len(chosen) == most:
                 break
     return chosen
-
-
-def _rarity(count: int, average: float) -> float:
-    """BM25's inverse frequency over clusters: BERTopic's option bm25_weighting."""
-    return math.log(1 + max(average - count + 0.5, 0) / (count + 0.5))
 
 
 def _same(word: str, other: str) -> bool:
@@ -57,9 +64,12 @@ def _same(word: str, other: str) -> bool:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Words of two letters or more, in lower case; of scripts without spaces, pairs of neighbouring letters."""
+    """Words in lower case; of scripts without spaces, pairs of neighbouring letters.
+
+    In scripts that have capitals, and so spell sounds, words of one or two letters say too little.
+    """
     spaced = "".join(c if _letter(c) else " " for c in words(text[:_READ]).casefold())
-    return (word for word in spaced.split() if len(word) > 1)
+    return (word for word in spaced.split() if len(word) > (1 if word == word.upper() else 2))
 
 
 @cache

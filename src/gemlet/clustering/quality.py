@@ -34,9 +34,7 @@ class Quality:
     adjusted_rand: float | None = None
 
 
-def quality_of(
-    vectors: FloatArray, labels: IntArray, known: Sequence[str] | None = None, seed: int = 0
-) -> Quality:
+def quality_of(vectors: FloatArray, labels: IntArray, known: Sequence[str] | None = None, seed: int = 0) -> Quality:
     """All figures; noise, labelled -1, is left out of the silhouette, and is one more group against known labels."""
     kept = labels >= 0
     noise = 1 - float(kept.mean())
