@@ -85,22 +85,32 @@
 
   // --- drawing ------------------------------------------------------------------------------------------------------
   const tint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const stamps = new Map();
-  function stamp(colour, r, edge) {
-    const key = `${colour} ${r.toFixed(2)} ${edge} ${ratio}`;
-    if (!stamps.has(key)) {
-      if (stamps.size > 500) stamps.clear();
-      const side = Math.ceil((2 * r + 3) * ratio);
-      const own = Object.assign(document.createElement("canvas"), { width: side, height: side });
-      const ink = own.getContext("2d");
-      ink.beginPath();
-      ink.arc(side / 2, side / 2, r * ratio, 0, 7);
-      ink.fillStyle = colour;
-      ink.fill();
-      if (r > 2.4) { ink.lineWidth = 0.8 * ratio; ink.strokeStyle = edge; ink.stroke(); }
-      stamps.set(key, own);
+  // Discs are mixed into the pixels here: that takes a browser without graphics hardware a tenth of what drawing them
+  // one by one does.
+  let image = null;
+  const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  function discOf(r) {
+    const edge = r > 2.4 * ratio ? 0.8 * ratio : 0, reach = Math.ceil(r + edge), side = 2 * reach + 1;
+    const ink = new Float32Array(side * side), whole = new Float32Array(side * side);
+    const within = (value) => Math.max(0, Math.min(1, value));
+    for (let at = 0; at < side * side; at++) {
+      const d = Math.hypot((at % side) - reach, Math.floor(at / side) - reach);
+      ink[at] = within(r - d + 0.5);
+      whole[at] = within(r + edge - d + 0.5);
     }
-    return stamps.get(key);
+    return { reach, side, ink, whole };
+  }
+  function mix(px, py, { reach, side, ink, whole }, colour, paper, strength) {
+    const { data: pixels, width: across, height: down } = image;
+    const left = Math.round(px) - reach, top = Math.round(py) - reach;
+    for (let row = Math.max(0, -top); row < side && top + row < down; row++)
+      for (let column = Math.max(0, -left); column < side && left + column < across; column++) {
+        const at = row * side + column, cover = whole[at] * strength;
+        if (!cover) continue;
+        const to = 4 * ((top + row) * across + left + column), own = ink[at] / whole[at];
+        for (let part = 0; part < 3; part++)
+          pixels[to + part] += (own * colour[part] + (1 - own) * paper[part] - pixels[to + part]) * cover;
+      }
   }
 
   function draw() {
@@ -109,31 +119,31 @@
   function paint() {
     queued = false;
     const paper = tint("--paper"), ink = tint("--ink");
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.fillStyle = paper;
-    pen.fillRect(0, 0, canvas.width, canvas.height);
-    points(paper);
+    points(rgb(paper));
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     names(paper, ink);
     for (const i of new Set([state.hover, state.chosen])) if (i >= 0) ring(i, ink);
   }
   function points(paper) {
-    const colours = groupings[state.grouping].colours, r = radius(), s = scale();
+    if (!image || image.width !== canvas.width || image.height !== canvas.height)
+      image = pen.createImageData(canvas.width, canvas.height);
+    const [red, green, blue] = paper; // the lowest byte is red
+    new Uint32Array(image.data.buffer).fill((0xff000000 | (blue << 16) | (green << 8) | red) >>> 0);
+    const colours = groupings[state.grouping].colours.map(rgb), s = scale();
     const dim = (i) => (state.matches ? !state.matches[i] : state.lit >= 0 && group(i) !== state.lit);
     const some = state.matches !== null || state.lit >= 0;
     for (const faint of some ? [true, false] : [false]) {
-      pen.globalAlpha = faint ? 0.13 : count > 20000 && !some ? 0.75 : 1;
-      const size = !faint && state.matches ? r * 1.25 : r;
-      const stampsOf = colours.map((colour) => stamp(colour, size, paper));
-      const half = stampsOf.length ? stampsOf[0].width / 2 : 0;
+      const disc = discOf(radius() * ratio * (!faint && state.matches ? 1.25 : 1));
+      const strength = faint ? 0.14 : count > 20000 && !some ? 0.75 : 1;
       for (let i = 0; i < count; i++) {
         if (!visible(i) || (some && dim(i) !== faint)) continue;
         const px = ((xs[i] - state.x) * s + width / 2) * ratio, py = ((ys[i] - state.y) * s + height / 2) * ratio;
-        if (px < -half || py < -half || px > canvas.width + half || py > canvas.height + half) continue;
-        pen.drawImage(stampsOf[group(i)], px - half, py - half);
+        if (px < -disc.reach || py < -disc.reach || px > canvas.width + disc.reach || py > canvas.height + disc.reach)
+          continue;
+        mix(px, py, disc, colours[group(i)], paper, strength);
       }
     }
-    pen.globalAlpha = 1;
+    pen.putImageData(image, 0, 0);
   }
   function ring(i, ink) {
     const [px, py] = screenOf(i);
@@ -151,13 +161,17 @@
     const taken = [];
     for (const { group: g, x, y } of middles()) {
       if (state.hidden.has(g) || (state.lit >= 0 && state.lit !== g) || (state.matches && state.lit !== g)) continue;
-      const px = (x - state.x) * scale() + width / 2, py = (y - state.y) * scale() + height / 2;
+      const own = (x - state.x) * scale() + width / 2, middle = (y - state.y) * scale() + height / 2;
       const name = short(groupings[state.grouping].names[g]);
       const half = pen.measureText(name).width / 2 + 4;
-      const box = [px - half, py - 10, px + half, py + 10];
-      if (px < 0 || py < 0 || px > width || py > height) continue;
-      if (taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3])) continue;
-      taken.push(box);
+      if (own < 0 || middle < 0 || own > width || middle > height) continue;
+      const px = Math.max(half, Math.min(width - half, own));
+      const free = (b) => !taken.some((t) => b[0] < t[2] && t[0] < b[2] && b[1] < t[3] && t[1] < b[3]);
+      const boxAt = (shift) => [px - half, middle + shift - 10, px + half, middle + shift + 10];
+      const shift = [-20, 20, -42, 42].find((one) => free(boxAt(one)));
+      if (shift === undefined) continue;
+      taken.push(boxAt(shift));
+      const py = middle + shift;
       pen.lineWidth = 4.5;
       pen.strokeStyle = paper;
       pen.strokeText(name, px, py);
@@ -165,7 +179,10 @@
       pen.fillText(name, px, py);
     }
   }
-  const short = (name) => (name.length > 34 ? `${oneLine(name).slice(0, 33)}…` : oneLine(name));
+  function short(name) {
+    const line = oneLine(name), most = width < 600 ? 22 : 34;
+    return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+  }
   // Where a group's name stands: at the median of its points, the largest first.
   const cached = [];
   function middles() {
