@@ -2,7 +2,7 @@
 
 clusters.py  Clustering, the result
 space.py     where clusters are looked for
-kmeans.py    k-means, for a number of clusters that is given or found
+spherical.py  k-means, for a number of clusters that is given or found
 choosing.py  how many clusters
 density.py   HDBSCAN: clusters and noise
 names.py     the words that tell clusters apart
@@ -20,7 +20,7 @@ from gemlet.clustering.anomaly import anomaly_scores
 from gemlet.clustering.choosing import choose_k
 from gemlet.clustering.clusters import NOISE, Clustering
 from gemlet.clustering.density import dense_groups
-from gemlet.clustering.kmeans import IntArray, centres_of, kmeans
+from gemlet.clustering.spherical import IntArray, centres_of, kmeans
 from gemlet.clustering.names import telling_words
 from gemlet.clustering.quality import Quality, quality_of
 from gemlet.clustering.space import cluster_space

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gemlet.clustering.kmeans import kmeans
+from gemlet.clustering.spherical import kmeans
 from gemlet.clustering.quality import silhouettes
 from gemlet.clustering.space import cluster_space
 from gemlet.vectors import FloatArray

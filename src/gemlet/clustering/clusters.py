@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemlet.clustering.kmeans import IntArray
+from gemlet.clustering.spherical import IntArray
 from gemlet.clustering.quality import Quality
 from gemlet.vectors import FloatArray
 

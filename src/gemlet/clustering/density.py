@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from gemlet.clustering.kmeans import IntArray
+from gemlet.clustering.spherical import IntArray
 from gemlet.clustering.space import cluster_space
 from gemlet.errors import MissingExtra
 from gemlet.vectors import FloatArray

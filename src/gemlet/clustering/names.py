@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from gemlet.clustering.kmeans import IntArray
+from gemlet.clustering.spherical import IntArray
 from gemlet.store.words import words
 
 WORDS = 3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gemlet.clustering.kmeans import IntArray
+from gemlet.clustering.spherical import IntArray
 from gemlet.vectors import FloatArray
 
 SAMPLE = 10_000

@@ -120,7 +120,7 @@ def _distances(vectors: FloatArray, others: FloatArray) -> FloatArray:
 
 def _steps(vectors: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
     """Centres of a large set: each batch moves them, the less the more rows have moved them before."""
-    sample = rng.choice(len(vectors), max(_SEEDED, 5 * k), replace=False) if len(vectors) > 5 * k else slice(None)
+    sample = rng.choice(len(vectors), min(len(vectors), max(_SEEDED, 5 * k)), replace=False)
     centres = _seeds(vectors[sample], k, rng).astype(np.float64)
     counts = np.zeros(k)
     for _ in range(_STEPS):
