@@ -1,4 +1,4 @@
-"""`gemlet cluster` and `gemlet map` as a user meets them: a table, rows in a file, JSON, a page; failures in one line."""
+"""`gemlet cluster` and `gemlet map` as a user meets them: tables, rows in files, JSON, pages; failures in one line."""
 
 import csv
 import json

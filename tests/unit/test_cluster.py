@@ -7,9 +7,9 @@ import pytest
 
 from gemlet import Embedder, cluster
 from gemlet.clustering.anomaly import SAMPLE, anomaly_scores
-from gemlet.clustering.spherical import LARGE, centres_of, kmeans
 from gemlet.clustering.names import telling_words
 from gemlet.clustering.quality import adjusted_rand, quality_of, silhouettes, v_measure
+from gemlet.clustering.spherical import LARGE, centres_of, kmeans
 from gemlet.errors import InputError, MissingExtra
 from gemlet.pca import main_directions
 from gemlet.vectors import normalize

@@ -20,10 +20,10 @@ from gemlet.clustering.anomaly import anomaly_scores
 from gemlet.clustering.choosing import choose_k
 from gemlet.clustering.clusters import NOISE, Clustering
 from gemlet.clustering.density import dense_groups
-from gemlet.clustering.spherical import IntArray, centres_of, kmeans
 from gemlet.clustering.names import telling_words
 from gemlet.clustering.quality import Quality, quality_of
 from gemlet.clustering.space import cluster_space
+from gemlet.clustering.spherical import IntArray, centres_of, kmeans
 from gemlet.embedder import Embedder
 from gemlet.errors import InputError
 from gemlet.texts import Texts, as_texts

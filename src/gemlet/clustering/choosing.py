@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gemlet.clustering.spherical import kmeans
 from gemlet.clustering.quality import silhouettes
 from gemlet.clustering.space import cluster_space
+from gemlet.clustering.spherical import kmeans
 from gemlet.vectors import FloatArray
 
 MOST = 50

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemlet.clustering.spherical import IntArray
 from gemlet.clustering.quality import Quality
+from gemlet.clustering.spherical import IntArray
 from gemlet.vectors import FloatArray
 
 NOISE = -1

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from gemlet.clustering.spherical import IntArray
 from gemlet.clustering.space import cluster_space
+from gemlet.clustering.spherical import IntArray
 from gemlet.errors import MissingExtra
 from gemlet.vectors import FloatArray
 
