@@ -19,6 +19,7 @@ from gemlet.store.words import words
 WORDS = 3
 """In a name."""
 
+_WEAK = 0.35  # of the first word's weight: less adds nothing to a name
 _LONG = 4  # letters of a word whose other forms add nothing to a name
 _READ = 5_000  # characters of a text that are read for words
 
@@ -47,9 +48,10 @@ def _weights(own: Counter[str], every: Counter[str], rows: int, share: float) ->
 
 
 def _best(weights: dict[str, float], most: int) -> list[str]:
-    """The words of highest weight, of several forms of one word the first."""
+    """The words of highest weight, none far below the first; of several forms of one word, one."""
+    least = max(1e-9, _WEAK * max(weights.values(), default=0))
     chosen: list[str] = []
-    for word in sorted((word for word in weights if weights[word] > 1e-9), key=lambda word: (-weights[word], word)):
+    for word in sorted((word for word in weights if weights[word] > least), key=lambda word: (-weights[word], word)):
         if not any(_same(word, other) for other in chosen):
             chosen.append(word)
             if len(chosen) == most:

@@ -87,7 +87,8 @@
   const tint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   // Discs are mixed into the pixels here: that takes a browser without graphics hardware a tenth of what drawing them
   // one by one does.
-  let image = null;
+  let image = null, words = null; // the same pixels, by bytes and by words
+  const packed = ([red, green, blue]) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
   const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
   function discOf(r) {
     const edge = r > 2.4 * ratio ? 0.8 * ratio : 0, reach = Math.ceil(r + edge), side = 2 * reach + 1;
@@ -102,12 +103,15 @@
   }
   function mix(px, py, { reach, side, ink, whole }, colour, paper, strength) {
     const { data: pixels, width: across, height: down } = image;
+    const solid = packed(colour);
     const left = Math.round(px) - reach, top = Math.round(py) - reach;
     for (let row = Math.max(0, -top); row < side && top + row < down; row++)
       for (let column = Math.max(0, -left); column < side && left + column < across; column++) {
         const at = row * side + column, cover = whole[at] * strength;
         if (!cover) continue;
-        const to = 4 * ((top + row) * across + left + column), own = ink[at] / whole[at];
+        const place = (top + row) * across + left + column, to = 4 * place;
+        if (cover === 1 && ink[at] === 1) { words[place] = solid; continue; }
+        const own = ink[at] / whole[at];
         for (let part = 0; part < 3; part++)
           pixels[to + part] += (own * colour[part] + (1 - own) * paper[part] - pixels[to + part]) * cover;
       }
@@ -125,16 +129,17 @@
     for (const i of new Set([state.hover, state.chosen])) if (i >= 0) ring(i, ink);
   }
   function points(paper) {
-    if (!image || image.width !== canvas.width || image.height !== canvas.height)
+    if (!image || image.width !== canvas.width || image.height !== canvas.height) {
       image = pen.createImageData(canvas.width, canvas.height);
-    const [red, green, blue] = paper; // the lowest byte is red
-    new Uint32Array(image.data.buffer).fill((0xff000000 | (blue << 16) | (green << 8) | red) >>> 0);
+      words = new Uint32Array(image.data.buffer);
+    }
+    words.fill(packed(paper));
     const colours = groupings[state.grouping].colours.map(rgb), s = scale();
     const dim = (i) => (state.matches ? !state.matches[i] : state.lit >= 0 && group(i) !== state.lit);
     const some = state.matches !== null || state.lit >= 0;
     for (const faint of some ? [true, false] : [false]) {
       const disc = discOf(radius() * ratio * (!faint && state.matches ? 1.25 : 1));
-      const strength = faint ? 0.14 : count > 20000 && !some ? 0.75 : 1;
+      const strength = faint ? 0.14 : 1;
       for (let i = 0; i < count; i++) {
         if (!visible(i) || (some && dim(i) !== faint)) continue;
         const px = ((xs[i] - state.x) * s + width / 2) * ratio, py = ((ys[i] - state.y) * s + height / 2) * ratio;
