@@ -37,6 +37,7 @@ from gemlet.errors import (
 
 if TYPE_CHECKING:
     from gemlet.classify import Classifier
+    from gemlet.clustering import Clustering, cluster
     from gemlet.embedder import Embedder, Encoding, Usage
     from gemlet.index import Index
     from gemlet.vectors import similarity, similarity_pairwise
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CacheWarning",
     "Classifier",
+    "Clustering",
     "DoublePromptWarning",
     "Embedder",
     "Encoding",
@@ -71,16 +73,19 @@ __all__ = [
     "Usage",
     "WeightsError",
     "__version__",
+    "cluster",
     "similarity",
     "similarity_pairwise",
 ]
 
 _HOMES = {
     "Classifier": "classify",
+    "Clustering": "clustering",
     "Embedder": "embedder",
     "Encoding": "embedder",
     "Index": "index",
     "Usage": "embedder",
+    "cluster": "clustering",
     "similarity": "vectors",
     "similarity_pairwise": "vectors",
 }

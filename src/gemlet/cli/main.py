@@ -22,6 +22,8 @@ COMMANDS = {
     "ask": "Answer a question from your files, with sources.",
     "mcp": "Serve the index to other programs' models.",
     "classify": "Label rows: from names of labels, or from examples.",
+    "cluster": "Put rows into groups of like meaning.",
+    "map": "Draw rows as a map, near for what is alike.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }
