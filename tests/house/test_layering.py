@@ -13,7 +13,7 @@ NATIVE = ROOT / "native"
 PYTHON_CHAPTERS = [
     "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "stream", "feedback", "gguf",
     "pretrained", "quantized", "embedder", "documents", "passages", "folders", "dataset", "scan", "store", "index",
-    "relevance", "search", "generate", "ask", "mcp", "classify", "verify", "cli", "__main__",
+    "relevance", "search", "generate", "ask", "mcp", "classify", "pairs", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]
 BLIND = {
