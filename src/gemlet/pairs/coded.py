@@ -85,21 +85,28 @@ def code_texts(
     truncation: Any = None,
     progress: Progress | None = None,
 ) -> Coded:
-    """Embed texts, some thousands at a time, and keep 8 bits of each number: 768 bytes a text.
+    """Embed texts, some thousands at a time, and keep 8 bits of each number: 768 bytes a text; equal texts once.
 
     Raises what Embedder.encode() raises.
     """
-    parts: list[npt.NDArray[np.int8]] = []
-    for begin in range(0, len(texts), PIECE):
-        piece = texts[begin : begin + PIECE]
-        parts.append(
-            embedder.encode(
-                piece, prompt_name=prompt_name, precision="int8", truncate_dim=truncate_dim, truncation=truncation
-            )
+    places: dict[str, int] = {}
+    rows = [places.setdefault(text, len(places)) for text in texts]
+    different = list(places)
+    codes = np.empty((len(different), truncate_dim or embedder.truncate_dim), np.int8)
+    for begin in range(0, len(different), PIECE):
+        piece = different[begin : begin + PIECE]
+        codes[begin : begin + PIECE] = embedder.encode(
+            piece, prompt_name=prompt_name, precision="int8", truncate_dim=truncate_dim, truncation=truncation
         )
-        if progress:
-            progress(begin + len(piece), len(texts))
-    return _of_codes(np.concatenate(parts) if parts else np.zeros((0, truncate_dim or embedder.truncate_dim), np.int8))
+        tell(progress, begin + len(piece), len(different))
+    coded = _of_codes(codes)
+    return coded if len(different) == len(rows) else coded.take(np.array(rows, np.int64))
+
+
+def tell(progress: Progress | None, done: int, total: int) -> None:
+    """Report how far a loop has come, if anybody wants to know."""
+    if progress:
+        progress(done, total)
 
 
 def _of_codes(codes: npt.NDArray[np.int8]) -> Coded:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gemlet import _core
 from gemlet.errors import InputError
-from gemlet.pairs.coded import Coded, Ids, Progress
+from gemlet.pairs.coded import Coded, Ids
 from gemlet.vectors import FloatArray
 
 Found = tuple[Ids, Ids, FloatArray]  # rows of the left block, rows of the right, their cosines
@@ -85,9 +85,3 @@ def blocks(rows: int, size: int) -> Iterator[slice]:
     """Slices that cover so many rows."""
     for begin in range(0, rows, size):
         yield slice(begin, min(begin + size, rows))
-
-
-def tell(progress: Progress | None, done: int, total: int) -> None:
-    """Report how far a loop has come, if anybody wants to know."""
-    if progress:
-        progress(done, total)

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from gemlet import _core
 from gemlet.embedder import Embedder
 from gemlet.errors import InputError
-from gemlet.pairs.coded import Coded, Ids, Progress, as_coded, code_texts
-from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, compare, scanner_of, tell
+from gemlet.pairs.coded import Coded, Ids, Progress, as_coded, code_texts, tell
+from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, compare, scanner_of
 from gemlet.vectors import FloatArray
 
 Keep = Literal["first", "last", "longest"]

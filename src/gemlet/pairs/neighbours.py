@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from gemlet import _core
 from gemlet.errors import InputError
-from gemlet.pairs.coded import Coded, Ids, Progress, as_coded
-from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, check_width, compare, exact_cosines, scanner_of, tell
+from gemlet.pairs.coded import Coded, Ids, Progress, as_coded, tell
+from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, check_width, compare, exact_cosines, scanner_of
 from gemlet.vectors import FloatArray
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet.errors import InputError
-from gemlet.pairs.coded import Coded, Ids, Progress, as_coded
-from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, compare, scanner_of, tell
+from gemlet.pairs.coded import Coded, Ids, Progress, as_coded, tell
+from gemlet.pairs.comparing import LEFT, RIGHT, Found, blocks, compare, scanner_of
 from gemlet.vectors import FloatArray
 
 _SEED = 512  # rows, all over the set, whose pairs give the first floor
