@@ -83,9 +83,8 @@ def command(
         if threshold is None or pair.cosine >= threshold
     ]
     if not found:
-        nothing(
-            "no two rows are so similar" if len(left[1]) > 1 or other else f"{file} has one row: nothing to compare"
-        )
+        alone = other is None and len(left[1]) == 1
+        nothing(f"{file} has one row: nothing to compare it with" if alone else "no two rows are so similar")
     rows = [_row(pair, left, right) for pair in found]
     if output:
         _write(output, rows)
