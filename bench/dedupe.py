@@ -8,16 +8,19 @@ made-up text beside each, so that memory is that of the whole job but the embedd
 blocks of float32 of the first --brute-rows rows, and says what all would take; what both find there is compared.
 
 `real`: lines of a file, with copies planted in a quarter of them (bench/planted.py): typing errors, case, punctuation,
-order of sentences, and their lines of --translations, a file that is parallel to it. What each rival finds of each kind, and how many of the lines themselves it lets go, some of which
-say the same as another. semhash gets the same vectors, for it is its search that is compared.
+order of sentences, and their lines of --translations, a file that is parallel to it. What each rival finds of each
+kind, and how many of the lines themselves it lets go, some of which say the same as another. semhash gets the same
+vectors, for it is its search that is compared.
 
-Prints a table. Memory is the peak of the whole process up to there.
+Prints a table. Memory is the peak of the whole process up to there; the vectors are made in another one.
 """
 
 import argparse
+import multiprocessing
 import random
 import resource
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -72,9 +75,8 @@ def made_texts(rows: int) -> list[str]:
     return [" ".join(chance.choices(words, k=WORDS)) for _ in range(rows)]
 
 
-def made(rows: int, dim: int, brute_rows: int, threads: int | None) -> None:
-    """The scan of made-up vectors, then NumPy."""
-    texts = made_texts(rows)
+def write_made(folder: Path, rows: int, dim: int, brute_rows: int) -> None:
+    """codes.npy, sources.npy, and few.npy: the first rows in float32."""
     codes, sources = np.empty((rows, dim), np.int8), np.empty(rows, np.int64)
     few = np.empty((min(brute_rows, rows), dim), np.float32)
     for number, (x, source) in enumerate(made_parts(rows, dim)):
@@ -82,23 +84,35 @@ def made(rows: int, dim: int, brute_rows: int, threads: int | None) -> None:
         codes[begin : begin + len(x)], sources[begin : begin + len(x)] = quantize(x, "int8"), source
         if begin < len(few):
             few[begin : begin + PART] = x[: len(few) - begin]
+    for name, array in (("codes", codes), ("sources", sources), ("few", few)):
+        np.save(folder / f"{name}.npy", array)
+
+
+def made(folder: Path, rows: int, dim: int, brute_rows: int, threads: int | None) -> None:
+    """The scan of made-up vectors, then NumPy."""
+    maker = multiprocessing.get_context("spawn").Process(target=write_made, args=(folder, rows, dim, brute_rows))
+    maker.start()
+    maker.join()
+    texts = made_texts(rows)
+    codes, sources = np.load(folder / "codes.npy"), np.load(folder / "sources.npy")
     coded = as_coded(codes)
     print(f"{rows:,} made-up vectors of {dim} numbers, {len(texts):,} texts; before the scan: {peak_mb():.0f} MB")
     threshold = 0.9
-    begin_s = time.perf_counter()
+    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     found = duplicates(coded, threshold, threads=threads)
-    took = time.perf_counter() - begin_s
+    took, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     planted = sources != np.arange(rows)
     traced = (found.keeper[planted] == found.keeper[sources[planted]]).mean()
     print(
-        f"gemlet, 8 bits, all pairs: {took:.1f} s, peak {peak_mb():.0f} MB, {len(found.removed):,} rows go; "
-        f"of {planted.sum():,} planted copies {traced:.2%} are in their original's group"
+        f"gemlet, 8 bits, all pairs: {took:.1f} s ({cpu_s:.1f} s of CPU), peak {peak_mb():.0f} MB, "
+        f"{len(found.removed):,} rows go; of {planted.sum():,} planted copies {traced:.2%} in their original's group"
     )
-    _brute(few, coded.take(slice(0, len(few))), threshold, rows)
+    _brute(np.load(folder / "few.npy"), coded, threshold, rows)
 
 
 def _brute(x: Floats, coded: Coded, threshold: float, rows: int) -> None:
     """All pairs in float32, in blocks, with NumPy; and the same rows by gemlet."""
+    coded = coded.take(slice(0, len(x)))
     size = 4096
     begin_s = time.perf_counter()
     pairs: set[tuple[int, int]] = set()
@@ -204,7 +218,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     if options.what == "made":
-        made(options.rows or 200_000, options.dim, options.brute_rows, options.threads)
+        with tempfile.TemporaryDirectory() as folder:
+            made(Path(folder), options.rows or 200_000, options.dim, options.brute_rows, options.threads)
     else:
         texts = options.texts.read_text().splitlines()[: options.rows or 1000]
         translations = options.translations.read_text().splitlines()[: len(texts)] if options.translations else []
