@@ -83,7 +83,7 @@ fuzz: $(VENV)/tools  ## every parser under address and undefined-behaviour sanit
 # child is left out there: that sanitizer does not support threads in it.) A sanitizer reports to the process's own
 # stderr: --capture=sys leaves that to the terminal, where pytest's default would lose the report with the process.
 SANITIZED = tests/kernels tests/parity/test_tiny.py tests/invariance tests/unit/test_embedder.py \
-	tests/unit/test_model.py tests/unit/test_tokenizer.py tests/unit/test_gguf.py tests/unit/test_scanner.py
+	tests/unit/test_model.py tests/unit/test_tokenizer.py tests/unit/test_gguf.py tests/unit/test_scanner.py tests/unit/test_pairs_scan.py
 RACES = tests/invariance tests/unit/test_model.py
 runtime = $(shell $${CXX:-c++} -print-file-name=lib$(1).so)
 define sanitize

@@ -3,7 +3,9 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
 #include "bind/bind.h"
@@ -156,6 +158,20 @@ Array<uint16_t> hamming(const std::string& isa, const Input<uint8_t, 1>& query, 
   return distances;
 }
 
+// x: [rows, n], w: [m, n]; no code is -128.
+Array<int32_t> multiply_codes(const std::string& isa, const Input<int8_t, 2>& x, const Input<int8_t, 2>& w) {
+  const size_t rows = x.shape(0), n = x.shape(1), m = w.shape(0), panels = (m + kPanel - 1) / kPanel;
+  expect(w.shape(1) == n && n % kWidthUnit == 0 && n <= kMaxWidth);
+  Buffer<uint8_t> packed(panels * kPanel * n);
+  Buffer<int32_t> sums(rows);
+  for (size_t r = 0; r < rows; ++r) sums.data()[r] = std::accumulate(x.data() + r * n, x.data() + (r + 1) * n, 0);
+  auto products = new_array<int32_t>({rows, panels * kPanel});
+  std::fill_n(products.data(), products.size(), 0);
+  table(isa).pack_codes(w.data(), m, n, n, packed.data());
+  table(isa).multiply_codes(x.data(), sums.data(), rows, n, packed.data(), panels, n, products.data());
+  return products;
+}
+
 // How many operations it did; lets other Python threads run.
 size_t spin_int8(const std::string& isa, size_t rounds) {
   const Kernels& kernels = table(isa);
@@ -179,6 +195,7 @@ void bind_kernels(nb::module_& m) {
   k.def("gemm_q4_0", gemm_q4_0);
   k.def("dot_int8", dot_int8);
   k.def("hamming", hamming);
+  k.def("multiply_codes", multiply_codes);
   k.attr("largest_of_query") = nb::cpp_function(largest_of_query);
   k.def("spin_int8", spin_int8);
 }

@@ -108,6 +108,43 @@ nb::tuple rescored(const Scanner& scanner, const Bits& bits, const Codes& codes,
   return to_arrays(hits);
 }
 
+Block block_of(const Codes& codes, const Numbers& scales) {
+  expect(scales.shape(0) == codes.shape(0),
+         count_of(codes.shape(0), "rows of codes have ") + count_of(scales.shape(0), "scales"));
+  expect(codes.shape(0) <= INT32_MAX, "a block has more than 2147483647 rows");
+  return {codes.shape(0), codes.data(), scales.data()};
+}
+
+Which which_of(const std::string& name) {
+  if (name == "all") return Which::kAll;
+  if (name == "other") return Which::kOther;
+  expect(name == "later", "pairs are `all`, `other` or `later`, not `" + name + "`");
+  return Which::kLater;
+}
+
+nb::tuple pairs(const Scanner& scanner, const Codes& left, const Numbers& left_scales, const Codes& right,
+                const Numbers& right_scales, const Numbers& floors, size_t k, const std::string& which) {
+  const size_t dim = shape(left.shape(0), left.shape(1), {}).dim;
+  expect(right.shape(1) == dim, "the vectors have " + count_of(dim, "numbers on one side and ") +
+                                    std::to_string(right.shape(1)) + " on the other");
+  expect(floors.shape(0) == left.shape(0), count_of(left.shape(0), "rows have ") + count_of(floors.shape(0), "floors"));
+  const Block a = block_of(left, left_scales), b = block_of(right, right_scales);
+  const PairQuery query{dim, floors.data(), k, which_of(which)};
+  std::vector<Pair> found;
+  {
+    nb::gil_scoped_release nogil;
+    found = scanner.pairs(a, b, query);
+  }
+  auto rows = new_array<int32_t>({found.size()}), columns = new_array<int32_t>({found.size()});
+  auto scores = new_array<float>({found.size()});
+  for (size_t i = 0; i < found.size(); ++i) {
+    rows.data()[i] = found[i].left;
+    columns.data()[i] = found[i].right;
+    scores.data()[i] = found[i].score;
+  }
+  return nb::make_tuple(rows, columns, scores);
+}
+
 uint64_t checksum(const Octets& bytes) {
   nb::gil_scoped_release nogil;
   return Hash().add({bytes.data(), bytes.shape(0)}).value();
@@ -132,7 +169,17 @@ void bind_scan(nb::module_& m) {
       .def("rescored", rescored, nb::arg("bits").noconvert(), nb::arg("codes").noconvert(),
            nb::arg("scales").noconvert(), nb::arg("query_bits"), nb::arg("query"), nb::arg("k"), nb::arg("candidates"),
            nb::arg("allowed").noconvert() = nb::none(),
-           "Return what int8() returns, found among the `candidates` rows that binary() finds.");
+           "Return what int8() returns, found among the `candidates` rows that binary() finds.")
+      .def(
+          "pairs", pairs, nb::arg("left").noconvert(), nb::arg("left_scales").noconvert(), nb::arg("right").noconvert(),
+          nb::arg("right_scales").noconvert(), nb::arg("floors").noconvert(), nb::arg("k") = 0,
+          nb::arg("which") = "all",
+          "Return (left int32, right int32, scores float32): the pairs of a row of each side whose score is at least "
+          "the left row's floor, by left, then right.\n\n"
+          "left [n, dim] int8, left_scales [n], right [m, dim] int8, right_scales [m], floors [n]; no code is -128. k: "
+          "not 0: pairs may be left out that are not among the k best of their left row. which: `all`, or, of one "
+          "block "
+          "on both sides, `other` (right != left) or `later` (right > left).");
   m.def("checksum", checksum, nb::arg("bytes").noconvert(),
         "Return 64 bits that tell a damaged array of bytes from a whole one, at the speed of memory.");
 }

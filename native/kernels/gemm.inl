@@ -76,12 +76,11 @@ struct FloatTile {
 };
 
 // One instance for each number of rows.
-template <typename Tile, size_t kRows>
-static void run_tile(size_t rows, const uint8_t* x, size_t stride_x, const uint8_t* w, size_t k, Fetch fetch, float* y,
-                     size_t ldy) {
+template <typename Tile, size_t kRows, typename... Args>
+static void run_tile(size_t rows, Args... args) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return Tile::template run<kRows>(x, stride_x, w, k, fetch, y, ldy);
-    run_tile<Tile, kRows - 1>(rows, x, stride_x, w, k, fetch, y, ldy);
+    if (rows == kRows) return Tile::template run<kRows>(args...);
+    run_tile<Tile, kRows - 1>(rows, args...);
   }
 }
 

@@ -108,6 +108,17 @@ struct Kernels {
   // distances[r] = how many bits of query and bits[r] differ.  query: [n / 8]; bits: [rows, n / 8].
   void (*hamming)(const uint8_t* query, const uint8_t* bits, size_t rows, size_t n, uint16_t* distances);
 
+  // Many rows against many, for pairs: exact integers. No code is -128; k is a multiple of kWidthUnit, kMaxWidth or
+  // less.
+  //
+  // Packs the first k codes of n rows at a distance of `stride` into ceil(n / 32) panels of k * 32 bytes; rows past n
+  // are zero.
+  void (*pack_codes)(const int8_t* codes, size_t n, size_t stride, size_t k, void* packed);
+  // products[r, c] += x[r] . w[c].  x: rows at a distance of stride_x, sums[r]: of the k codes of row r; products: rows
+  // at a distance of `panels` * 32.
+  void (*multiply_codes)(const int8_t* x, const int32_t* sums, size_t rows, size_t stride_x, const void* packed,
+                         size_t panels, size_t k, int32_t* products);
+
   // For benchmarks: kSpinOperations * rounds operations on bytes that nothing holds up; the result means nothing.
   float (*spin_int8)(size_t rounds, int32_t seed);
 };

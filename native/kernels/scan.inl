@@ -1,9 +1,9 @@
 // scan.inl - one query against many rows of bytes or bits, once for all ISAs.
 //
-// Included by each ISA file behind int4.inl and the primitives of search: dot_codes, 32 products added to the 16 lanes
+// Included by each ISA file behind codes.inl and the primitives of search: dot_codes, 32 products added to the 16 lanes
 // of an I, and Count, which takes up the differing bits of kBytes bytes.
 
-#include "kernels/int4.inl"
+#include "kernels/codes.inl"
 
 // Bytes that are on their way from memory: what comes unasked stops at every page.
 constexpr size_t kScanAhead = 1536;
@@ -65,5 +65,5 @@ static void hamming(const uint8_t* query, const uint8_t* bits, size_t rows, size
   extern const Kernels table;                                                                                          \
   const Kernels table {                                                                                                \
     name, rank, supported, kF32, kBF16, kInt8, kInt8Fine, kInt8Values, kInt4, pack_q4_0, rms_norm, add_rms_norm, rope, \
-        gelu_tanh_mul, scale, mean_rows, dot_int8, hamming, spin_int8                                                  \
+        gelu_tanh_mul, scale, mean_rows, dot_int8, hamming, pack_codes, multiply_codes, spin_int8                      \
   }

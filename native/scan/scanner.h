@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "scan/allowed.h"
 #include "scan/best.h"
+#include "scan/pairs.h"
 
 namespace gemlet {
 
@@ -46,6 +47,10 @@ class Scanner {
   // As int8, among the `candidates` nearest rows by their bits.
   std::vector<Hit> rescored(const Vectors& vectors, const uint8_t* bits, const float* query, size_t k,
                             size_t candidates) const;
+
+  std::vector<Pair> pairs(const Block& left, const Block& right, const PairQuery& query) const {
+    return find_pairs(left, right, query, kernels_, pool_);
+  }
 
  private:
   std::vector<Near> nearest(const Vectors& vectors, const uint8_t* query, size_t k) const;

@@ -1,7 +1,7 @@
 """The compiled engine (native/bind)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,16 @@ class Scanner:
         candidates: int,
         allowed: _Bytes | None = None,
     ) -> tuple[_Long, _Float]: ...
+    def pairs(
+        self,
+        left: _Codes,
+        left_scales: _Float,
+        right: _Codes,
+        right_scales: _Float,
+        floors: _Float,
+        k: int = 0,
+        which: Literal["all", "other", "later"] = "all",
+    ) -> tuple[_Ids, _Ids, _Float]: ...
 
 def checksum(bytes: _Bytes) -> int: ...
 
@@ -99,6 +109,8 @@ class kernels:  # noqa: N801 - a submodule
     def dot_int8(isa: str, query: npt.NDArray[np.int16], codes: _Codes) -> _Ids: ...
     @staticmethod
     def hamming(isa: str, query: _Bytes, bits: _Bytes) -> npt.NDArray[np.uint16]: ...
+    @staticmethod
+    def multiply_codes(isa: str, x: _Codes, w: _Codes) -> _Ids: ...
     @staticmethod
     def largest_of_query(n: int) -> int: ...
     @staticmethod

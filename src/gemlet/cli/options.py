@@ -37,15 +37,20 @@ def model_options(command: F) -> F:
     return command
 
 
+def dim_option(command: F) -> F:
+    """Add --dim."""
+    dims = click.Choice([str(dim) for dim in MATRYOSHKA_DIMS])
+    return click.option("--dim", type=dims, help="Numbers in a vector; default: all 768.")(command)
+
+
 def encode_options(command: F) -> F:
     """Add --task, --dim and --truncation."""
-    dims = click.Choice([str(dim) for dim in MATRYOSHKA_DIMS])
     for option in (
         click.option(
             "--truncation", type=click.Choice(get_args(Truncation)), default="right", show_default=True,
             help="Of texts over 2,048 tokens.",
         ),
-        click.option("--dim", type=dims, help="Numbers in a vector; default: all 768."),
+        dim_option,
         click.option("--task", help='The prompt: "query", "document", "clustering", ...; `gemlet info` lists them.'),
     ):  # fmt: skip
         command = option(command)
