@@ -85,8 +85,7 @@
 
   // --- drawing ------------------------------------------------------------------------------------------------------
   const tint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  // Discs are mixed into the pixels here: that takes a browser without graphics hardware a tenth of what drawing them
-  // one by one does.
+  // Discs are mixed into the pixels here, not drawn one by one: the time of a frame is that of its pixels.
   let image = null, words = null; // the same pixels, by bytes and by words
   const packed = ([red, green, blue]) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
   const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
