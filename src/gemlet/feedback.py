@@ -72,14 +72,6 @@ def _weights(ends: Array) -> Array:
     return np.repeat((lengths / lengths.mean()) ** -0.5, lengths).astype(np.float32)[:, None]
 
 
-def round_rows(weights: Array) -> npt.NDArray[np.uint8]:
-    """Return weights [n, k] to nearest as the bytes of Q4_0 blocks, one scale a row: [n, k / 32 * 18]."""
-    limits = LIMITS["Q4_0"]
-    scales = _best_scales(weights[:, None], np.ones((1, weights.shape[1]), np.float32), ROW_SCALES, limits)
-    numbers = np.rint(weights * _inverted(scales)).clip(*limits)
-    return _blocks(numbers, np.repeat(scales, weights.shape[1] // BLOCK, axis=1), "Q4_0")
-
-
 class Rounder:
     """Rounds the rows of a matrix so that their errors make up for each other.
 

@@ -27,7 +27,7 @@ from gemlet import _core
 from gemlet.balance import UNCHANGED, Factors, balance
 from gemlet.checkpoint import Checkpoint, read_checkpoint
 from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
-from gemlet.feedback import round_rows, round_with_feedback
+from gemlet.feedback import round_with_feedback
 
 WeightType = Literal["q8_0", "q4_0", "mixed", "f32", "bf16"]
 TableType = Literal["q8_0", "q6_k", "q5_0", "q4_0", "f32", "bf16"]
@@ -83,7 +83,6 @@ class _Tensor:
     dtype: str
     factors: Factors = UNCHANGED
     rounded: npt.NDArray[np.uint8] | None = None  # its bytes, where rounding has been done already
-    whole_rows: bool = False  # one scale for each row, though each block could have its own
 
     @property
     def row_bytes(self) -> int:
@@ -109,9 +108,6 @@ class _Tensor:
         add = 1.0 if len(self.shape) == 1 else 0.0
         for begin in range(0, self.shape[0], rows):
             end = min(begin + rows, self.shape[0])
-            if self.whole_rows:
-                yield partial(self._round_rows, begin, end)
-                continue
             yield partial(
                 self.file.read,
                 self.source,
@@ -123,10 +119,6 @@ class _Tensor:
                 columns=self.factors.columns,
             )
         yield partial(bytes, self.padding)
-
-    def _round_rows(self, begin: int, end: int) -> bytes:
-        rows = self.file.read(self.source, "F32", begin, end).view(np.float32)
-        return round_rows(rows.reshape(end - begin, -1)).tobytes()
 
     def packing(self, dtype: str) -> Callable[[], Any]:
         """What gives it as the kernels multiply it."""
@@ -155,7 +147,7 @@ def write_gguf(
     """Write the checkpoint in `folder` to `path`, whole or not at all.
 
     dtype          of the matrices; norms are always F32
-    table          of the token embeddings; None: `dtype`, but "q5_0" for q4_0: it loses a quarter of what 4 bits lose
+    table          of the token embeddings; None: `dtype`; "q5_0" for q4_0 and mixed, as 4 bits lose four times as much
     name           goes into the file as general.name; None: the folder's name
     source_sha256  digest of model.safetensors, for a caller that knows it; None: it is computed
     progress       called with (bytes written, bytes in all)
@@ -221,7 +213,7 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
 
     def type_of(name: str) -> str:
         if name == "token_embd":
-            return table.upper() if table else "Q5_0" if dtype == "q4_0" else common
+            return table.upper() if table else "Q5_0" if in_4_bits else common
         return "Q8_0" if in_4_bits and _is_in_8_bits(name, dtype, layers) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
@@ -241,7 +233,7 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
     if embeddings.shape[1] % numbers:
         chosen, width = embeddings.dtype.lower(), embeddings.shape[1]
         raise InputError(f"table is {chosen!r}, of blocks of {numbers}; its rows of {width} are no multiple")
-    yield replace(embeddings, whole_rows=dtype == "mixed" and table is None)
+    yield embeddings
     for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")

@@ -28,14 +28,14 @@ Examples:
     type=click.Choice(get_args(WeightType)),
     default="q8_0",
     show_default=True,
-    help="Of the matrices; norms are always f32. q4_0 and mixed (attention in 8 bits, the rest in 4, one scale a row) "
+    help="Of the matrices; norms are always f32. q4_0 and mixed (attention in 8 bits, the MLPs in 4, one scale a row) "
     "take some minutes.",
 )
 @click.option(
     "--table",
     type=click.Choice(get_args(TableType)),
     help="Of the token embeddings: most of the file, but a text reads only its own rows.  [default: as --type; of q4_0 "
-    "q5_0]",
+    "and mixed q5_0]",
 )
 @click.option(
     "--check/--no-check",
