@@ -98,7 +98,7 @@ def run(line: str, folder: str) -> str:
     os.close(ours)
     if process.wait() not in (0, 4):  # 4: nothing matches
         raise SystemExit(f"{line} failed:\n{said.decode()}")
-    text = _ESCAPES.sub("", said.decode("utf-8")).replace("\r\n", "\n")
+    text = _ESCAPES.sub("", said.decode("utf-8")).replace("\r\n", "\n").replace(f"{folder}/", "")
     lines = [part.rsplit("\r", 1)[-1].rstrip() for part in text.split("\n")]
     return "\n".join(lines).strip("\n")
 
