@@ -10,7 +10,6 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from gemlet.cli.records import Record
-from gemlet.dataset.writing import whole_file
 from gemlet.errors import InputError
 
 
@@ -36,6 +35,8 @@ def open_writer(output: str) -> Iterator[Writer]:
     path = Path(output)
     if path.suffix not in kinds:
         raise InputError(f"cannot tell what to write from {output!r}: name a .npy or .jsonl file")
+    from gemlet.dataset import whole_file
+
     with whole_file(output) as file:
         writer = kinds[path.suffix](file)
         yield writer
