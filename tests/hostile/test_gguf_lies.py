@@ -636,7 +636,7 @@ def test_a_block_whose_scale_is_no_number_is_named(
     place = parts.place(f"{name}.weight")
     data = bytearray(parts.data)
     rows = place.dims[1] if name == "token_embd" else 1  # any token's
-    size = {2: 18, 8: 34}[place.type]
+    size = {2: 18, 6: 22, 8: 34}[place.type]
     for row in range(rows):
         struct.pack_into("<H", data, place.offset + row * place.dims[0] // 32 * size, scale)
     parts.data = bytes(data)
