@@ -195,18 +195,24 @@ Weights read_weights(const GgufFile& file) {
   return pack_weights(small_config(), source, Storage::kInt8, default_kernels(), pool);
 }
 
+size_t panels(const gemlet::Part& part) { return (part.n + kPanel - 1) / kPanel; }
+
+void use(const Linear& linear) {
+  const std::vector<float> ones(kWidth, 1.0f);
+  Buffer<uint8_t> row(linear.row_bytes());
+  linear.prepare(ones.data(), row.data(), 1, 0);
+  for (const gemlet::Part& part : linear.parts) {
+    std::vector<float> out(panels(part) * kPanel);
+    part.gemm->multiply(row.data() + part.before, 1, row.size(), part.packed, panels(part), linear.k,
+                        part.gemm->panel_bytes(linear.k), out.data(), out.size());
+  }
+}
+
 // Multiplies with every matrix.
 void use(const Weights& weights) {
   const Layer& layer = weights.layers[0];
-  const std::vector<float> ones(kWidth, 1.0f);
-  for (const Linear* linear :
-       {&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj, &weights.dense[0], &weights.dense[1]}) {
-    Buffer<uint8_t> row(linear->row_bytes());
-    linear->gemm->prepare(ones.data(), kWidth, row.data());
-    std::vector<float> out(linear->n);
-    linear->gemm->multiply(row.data(), 1, row.size(), linear->packed, linear->panels(), linear->k,
-                           linear->panel_bytes(), out.data(), out.size());
-  }
+  for (const Linear* linear : {&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj}) use(*linear);
+  for (const Linear& linear : weights.dense) use(linear);
 }
 
 void read(Bytes bytes) {
@@ -233,8 +239,9 @@ void check_small(Bytes bytes) {
   const auto tokenizer = read_tokenizer(file);
   if (tokenizer->tables().block.data != block_in(file, kTablesKey, "small").data) __builtin_trap();
   const Weights weights = read_weights(file);
-  const Linear& last = weights.dense[1];
-  if (last.packed + last.panels() * last.panel_bytes() != bytes.data + bytes.size) __builtin_trap();
+  const Linear& dense = weights.dense[1];
+  const gemlet::Part& last = dense.parts.back();
+  if (last.packed + panels(last) * last.gemm->panel_bytes(dense.k) != bytes.data + bytes.size) __builtin_trap();
 }
 
 }  // namespace

@@ -175,7 +175,7 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.lo, w.lo, x.lo), dot_
 #ifdef __AVXVNNI__
 constexpr bool kPairedSums = false;
 static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
-static I sum_pairs(I acc) { return acc; }
+[[maybe_unused]] static I sum_pairs(I acc) { return acc; }
 #else
 constexpr bool kPairedSums = true;
 static __m256i dot_halves(__m256i acc, __m256i w, __m256i x) {

@@ -145,7 +145,7 @@ static I dot_int8(I acc, U w, U x) { return {dot_bytes(acc.v, w.v, x.v)}; }
 #ifdef __AVX512VNNI__
 constexpr bool kPairedSums = false;
 static I dot_halves(I acc, U w, U x) { return dot_int8(acc, w, x); }
-static I sum_pairs(I acc) { return acc; }
+[[maybe_unused]] static I sum_pairs(I acc) { return acc; }
 #else
 constexpr bool kPairedSums = true;
 static I dot_halves(I acc, U w, U x) { return {_mm512_add_epi16(acc.v, _mm512_maddubs_epi16(w.v, x.v))}; }

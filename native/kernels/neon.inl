@@ -200,7 +200,7 @@ static U low_halves(U u) { return each<low_half, U>(u); }
 static U high_halves(U u) { return each<high_half, U>(u); }
 static I dot_halves(I acc, U w, U x) { return each<dot_signed, I>(acc, w, x); }
 constexpr bool kPairedSums = false;
-static I sum_pairs(I acc) { return acc; }
+[[maybe_unused]] static I sum_pairs(I acc) { return acc; }
 
 // 16 numbers in half precision.
 static float32x4_t widened(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }

@@ -179,7 +179,7 @@ static U high_halves(U u) {
   return u;
 }
 constexpr bool kPairedSums = false;
-static I sum_pairs(I acc) { return acc; }
+[[maybe_unused]] static I sum_pairs(I acc) { return acc; }
 static I dot_halves(I acc, U w, U x) {
   for (size_t i = 0; i < I::kLanes; ++i)
     for (int shift = 0; shift < 32; shift += 8)
