@@ -1,4 +1,4 @@
-"""The fuzz targets follow the engine: `make fuzz` needs clang and runs seldom, any compiler tells whether they compile."""
+"""The fuzz targets follow the engine: `make fuzz` needs clang and runs seldom, but any compiler sees what they lack."""
 
 import shutil
 import subprocess
