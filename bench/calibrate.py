@@ -8,7 +8,6 @@ Prints the tables for relevance.py, how well they are calibrated, and what relev
 Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--sample N]
 """
 
-import argparse
 import random
 import tempfile
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from gemlet.relevance import MATCH, WORTH, Curve, word_share
 from gemlet.store import Entry, StoreWriter
 from gemlet.store.words import match_terms
 from gemlet.vectors import MATRYOSHKA_DIMS, normalize
-from remembered import Remembered
+from remembered import Remembered, evaluation_parser
 
 SHOWN = 10  # hits of a query that are looked at
 FOREIGN = 300  # queries of other sets at most that are asked of a set
@@ -190,15 +189,12 @@ def passed(asked: list[Asked], dim: int, words: bool, curve: Curve) -> dict[str,
 
 def main() -> None:
     """Fit and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors.")
-    parser.add_argument("--model", default="google/embeddinggemma-300m")
+    parser = evaluation_parser(__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(CORPORA), default=list(CORPORA))
     parser.add_argument("--sample", type=int, help="Of each set the relevant documents and so many others.")
     parser.add_argument("--tasks", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     options = parser.parse_args()
-    model = Remembered(options.model, options.cache, offline=True)
+    model = Remembered(options.model, options.cache, quantization=options.quantization, offline=True)
     sets = {name: sampled(CORPORA[name](options.data_dir), options.sample) for name in options.sets}
     tables: dict[str, list[str]] = {"BOTH": [], "VECTORS": []}
     for task in options.tasks:

@@ -3,14 +3,13 @@
     python bench/calibrate_pairs.py --data-dir FOLDER --cache FOLDER [--sample 300]
 
 The data is not part of the project. Judged pairs: STS benchmark (0 to 5; test), SICK (1 to 5; test) and the Armenian
-paraphrase corpus (-1 or 1; test), `--sample` of each, of the
-last half as many, drawn with a fixed seed. Copies are planted (bench/planted.py) in
-sentences of the STS benchmark: two of them, one behind the other, make a text whose order can change.
+paraphrase corpus (-1 or 1; test), `--sample` of each, of the last half as many, drawn with a fixed seed. Copies are
+planted (bench/planted.py) in sentences of the STS benchmark: two of them, one behind the other, make a text whose order
+can change.
 
 Prints the distribution of each kind of pair, the table for thresholds.py, and what each threshold lets through.
 """
 
-import argparse
 import csv
 import random
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from gemlet import similarity_pairwise
 from gemlet.pairs.thresholds import LEVELS, Level
 from gemlet.vectors import MATRYOSHKA_DIMS
 from planted import MAKERS
-from remembered import Remembered
+from remembered import Remembered, evaluation_parser
 
 Floats = npt.NDArray[np.float32]
 COPIES = 0.95  # of planted copies that a duplicate's threshold lets through, if it may
@@ -100,13 +99,10 @@ def fitted(cosines: dict[str, Floats], sets: dict[str, Judged]) -> dict[Level, f
 
 def main() -> None:
     """Fit and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors.")
-    parser.add_argument("--model", default="google/embeddinggemma-300m")
+    parser = evaluation_parser(__doc__)
     parser.add_argument("--sample", type=int, default=300, help="Pairs of each set.")
     options = parser.parse_args()
-    model = Remembered(options.model, options.cache, offline=True)
+    model = Remembered(options.model, options.cache, quantization=options.quantization, offline=True)
     sets = {part.name: part for part in judged(options.data_dir, options.sample)}
     sets["planted copies"] = planted(sets["STS benchmark"])
     table: dict[Level, list[str]] = {level: [] for level in LEVELS}

@@ -1,5 +1,6 @@
 """Vectors that are embedded once and kept in a folder, cut to any dimension.   (embedder + folder → embedder)"""
 
+import argparse
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,16 @@ from gemlet.vectors import FloatArray, normalize
 KEY = 16  # bytes
 DIM = 768
 STEP = 256  # texts that are embedded and written together
+
+
+def evaluation_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with --data-dir, --cache, --model and --quantization: for who measures on published data."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="Published data, a folder for each set.")
+    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors of one model.")
+    parser.add_argument("--model", default="google/embeddinggemma-300m")
+    parser.add_argument("--quantization", help="Default: q8_0.")
+    return parser
 
 
 class Remembered(Embedder):

@@ -8,7 +8,6 @@ in --cache; shorter ones are cut from them.
 Usage: python bench/retrieval.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--dims 768 512 256 128]
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -22,7 +21,7 @@ from corpora import CORPORA, Corpus
 from gemlet.index import Index
 from gemlet.search import Hit, Mode, search
 from gemlet.vectors import MATRYOSHKA_DIMS
-from remembered import Remembered
+from remembered import Remembered, evaluation_parser
 
 K = 10
 RESULTS = Path(__file__).parent / "results"
@@ -107,11 +106,7 @@ def show(row: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print, and keep the rows in bench/results/."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors of one model.")
-    parser.add_argument("--model", default="google/embeddinggemma-300m")
-    parser.add_argument("--quantization", help="Default: q8_0.")
+    parser = evaluation_parser(__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(CORPORA), default=list(CORPORA))
     parser.add_argument("--dims", nargs="+", type=int, choices=MATRYOSHKA_DIMS, default=list(MATRYOSHKA_DIMS))
     options = parser.parse_args()

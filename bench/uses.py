@@ -10,7 +10,6 @@ Source of the protocol: MTEB's AbsTaskClassification, AbsTaskClustering, AbsTask
 AbsTaskBitextMining, with the seed 42.
 """
 
-import argparse
 import csv
 import io
 import random
@@ -29,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, v_measure_score
 
 from gemlet import similarity_pairwise
-from remembered import Remembered
+from remembered import Remembered, evaluation_parser
 
 SEED = 42
 EXPERIMENTS = 10
@@ -183,11 +182,7 @@ def _member(archive: tarfile.TarFile, name: str) -> str:
 
 def main() -> None:
     """Score and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="Keeps the vectors of one model.")
-    parser.add_argument("--model", default="google/embeddinggemma-300m")
-    parser.add_argument("--quantization", help="Default: q8_0.")
+    parser = evaluation_parser(__doc__)
     parser.add_argument("--dim", type=int, default=768)
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     options = parser.parse_args()

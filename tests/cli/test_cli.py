@@ -362,7 +362,7 @@ def test_info_of_a_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
 )
 def test_info_tells_how_a_file_runs(tiny_checkpoint: Path, tmp_path: Path, quantization: str, kinds: list[str]) -> None:
     file = tmp_path / "tiny.gguf"
-    write_gguf(tiny_checkpoint, file, dtype=quantization)  # type: ignore[arg-type]
+    write_gguf(tiny_checkpoint, file, dtype=quantization)
     facts = json.loads(run("info", "--json", file).stdout)
     named = [part.split()[0] for part in facts["runs as"].removeprefix("matrices in ").split(", ")]
     assert sorted(named) == sorted(kinds)

@@ -114,7 +114,14 @@ def test_bitext(tiny_checkpoint: Path, reviews: Path, tmp_path: Path) -> None:
     done = run(tiny_checkpoint, "pairs", reviews, tmp_path / "other.txt", "--bitext", "--margin", "0", "--json")
     found = json.loads(done.stdout)
     assert {(row["left_text"], row["right_text"]) for row in found} == {(text, text) for text in (ROWS[2], ROWS[4])}
-    assert [row["margin"] for row in found] == sorted((row["margin"] for row in found), reverse=True)
+    margins = [row["margin"] for row in found]
+    assert margins == sorted(margins, reverse=True)
+    shown = run(tiny_checkpoint, "pairs", reviews, tmp_path / "other.txt", "--bitext", "--margin", "0").stdout
+    assert [float(line.split()[0]) for line in shown.splitlines()[::2]] == margins
+
+
+def test_a_place_without_a_row_is_no_text(tiny_checkpoint: Path, reviews: Path) -> None:
+    fails(run(tiny_checkpoint, "recommend", reviews, "--like", f"{reviews}:99"), 2, f"there is no row {reviews}:99")
 
 
 def test_recommend(tiny_checkpoint: Path, reviews: Path) -> None:

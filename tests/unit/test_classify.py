@@ -314,7 +314,7 @@ def test_77_classes(tiny: Embedder) -> None:
 )
 def test_what_cannot_be_learned_says_why(tiny: Embedder, texts: object, labels: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Classifier(tiny).fit(texts, labels)  # type: ignore[arg-type]
+        Classifier(tiny).fit(texts, labels)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_what_several_labels_cannot_be_says_why(tiny: Embedder, labels: list[obj
 )
 def test_an_argument_that_is_wrong_says_so(tiny: Embedder, options: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Classifier(tiny, **options).fit(TEXTS, LABELS)  # type: ignore[arg-type]
+        Classifier(tiny, **options).fit(TEXTS, LABELS)
     with pytest.raises(InputError, match="several labels have no nearest centroid"):
         Classifier(tiny, method="centroid", multi_label=True).fit(["a", "b"], [["x"], ["y"]])
 
@@ -384,7 +384,7 @@ def test_names_are_compared_with_texts(tiny: Embedder) -> None:
 )
 def test_names_that_cannot_be_meant_say_why(tiny: Embedder, labels: list[str], descriptions: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Classifier.zero_shot(labels, descriptions, model=tiny)  # type: ignore[arg-type]
+        Classifier.zero_shot(labels, descriptions, model=tiny)
 
 
 # --- one file

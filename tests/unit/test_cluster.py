@@ -255,4 +255,4 @@ ROWS = np.eye(4, dtype=np.float32)
 )
 def test_a_mistake_is_named(items: object, options: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        cluster(items, **options)  # type: ignore[arg-type, call-overload]
+        cluster(items, **options)

@@ -33,11 +33,11 @@ def write(folder: Path, **texts: str) -> None:
 
 
 def settle(path: Path) -> None:
-    settle.clock += 1  # type: ignore[attr-defined]
-    os.utime(path, (settle.clock, settle.clock))  # type: ignore[attr-defined]
+    settle.clock += 1
+    os.utime(path, (settle.clock, settle.clock))
 
 
-settle.clock = LONG_AGO  # type: ignore[attr-defined]
+settle.clock = LONG_AGO
 
 
 def texts_of(index: Index) -> dict[str, list[str]]:
@@ -285,7 +285,7 @@ def test_a_file_that_never_holds_still_is_told(index: Index, docs: Path, monkeyp
     def writing(path: Path, **options: object) -> object:
         if path.name == "a.txt":
             path.write_text(path.read_text() + "more")
-        return real(path, **options)  # type: ignore[arg-type]
+        return real(path, **options)
 
     monkeypatch.setattr(reading_module, "read_document", writing)
     report = index.update([docs])
@@ -299,7 +299,7 @@ def test_a_parsers_own_mistake_costs_one_file(index: Index, docs: Path, monkeypa
     def broken(path: Path, **options: object) -> object:
         if path.name == "b.txt":
             raise KeyError("bug")
-        return real(path, **options)  # type: ignore[arg-type]
+        return real(path, **options)
 
     monkeypatch.setattr(reading_module, "read_document", broken)
     report = index.update([docs])
@@ -428,9 +428,9 @@ def test_another_model_dimension_or_quantization_is_refused_with_the_cure(
         ({"model": tiny_checkpoint, "truncate_dim": 128}, "was made with dim 64, not 128: leave --dim out"),
     ):
         write(docs, a=f"changed for {message}")
-        with Index(index.path, **asked) as wrong, pytest.raises(StoreMismatch, match=message):  # type: ignore[arg-type]
+        with Index(index.path, **asked) as wrong, pytest.raises(StoreMismatch, match=message):
             wrong.update()
-        with Index(index.path, **asked) as wrong, pytest.raises(StoreMismatch, match="gemlet index --rebuild"):  # type: ignore[arg-type]
+        with Index(index.path, **asked) as wrong, pytest.raises(StoreMismatch, match="gemlet index --rebuild"):
             wrong.embedder  # noqa: B018
     assert texts_of(index)["a.txt"] == ["Apples are red."]
 
@@ -517,7 +517,7 @@ def test_an_interrupted_run_keeps_what_was_complete_and_the_next_goes_on(
         calls.append(rows)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        real(self, rows)  # type: ignore[arg-type]
+        real(self, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(Pipeline, "_embed", stop_at_third)
@@ -541,7 +541,7 @@ def test_of_a_long_document_that_was_interrupted_no_vector_is_made_twice(
         calls.append(rows)
         if len(calls) == 6:
             raise KeyboardInterrupt
-        real(self, rows)  # type: ignore[arg-type]
+        real(self, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(Pipeline, "_embed", stop_at_sixth)

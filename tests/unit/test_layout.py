@@ -103,7 +103,7 @@ def test_a_mistake_is_named(rows: np.ndarray, said: str) -> None:
 
 def test_another_method_is_refused(rows: np.ndarray) -> None:
     with pytest.raises(InputError, match="method is 'tsne'; available: pca, umap"):
-        positions_of(rows, "tsne")  # type: ignore[arg-type]
+        positions_of(rows, "tsne")
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------

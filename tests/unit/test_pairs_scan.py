@@ -66,7 +66,7 @@ def test_all_pairs_over_a_floor_and_no_other(isa: str, dim: int, floor: float, w
     left, right = codes_of(300, dim), codes_of(200, dim, 1)
     right = left if which != "all" else right
     floors = np.full(len(left[0]), floor, np.float32)
-    found = _core.Scanner(2, isa).pairs(*left, *right, floors, 0, which)  # type: ignore[arg-type]
+    found = _core.Scanner(2, isa).pairs(*left, *right, floors, 0, which)
     assert_same(found, brute(left, right, floors, which))
     if floor == 0.8:
         assert len(found[0]) > 100  # the test has something to find

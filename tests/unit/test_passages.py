@@ -66,9 +66,9 @@ TEXTS = st.text(st.sampled_from("ab .\n\t。é数😀#`|-:x"), max_size=400)
 )  # fmt: skip
 def test_every_character_is_in_a_passage_and_none_is_too_long(blocks: list[Block], count: object, tokens: int) -> None:
     document = Document("text", None, "Title", blocks)
-    passages = split(document, count, tokens=tokens)  # type: ignore[arg-type]
+    passages = split(document, count, tokens=tokens)
     assert squeezed([passage.text for passage in passages]) == squeezed([block.text for block in blocks])
-    assert all(number <= tokens for number in count([passage.text for passage in passages]))  # type: ignore[operator]
+    assert all(number <= tokens for number in count([passage.text for passage in passages]))
     assert all(passage.text.strip() for passage in passages)
 
 

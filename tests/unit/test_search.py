@@ -41,7 +41,7 @@ def index(folder: Path, tiny: Embedder) -> Iterator[Index]:
 
 
 def find(index: Index, query: str = "", **options: object) -> Results:
-    return search(index, query, **{"min_probability": 0, **options})  # type: ignore[arg-type]
+    return search(index, query, **{"min_probability": 0, **options})
 
 
 def names(results: Results) -> list[str]:

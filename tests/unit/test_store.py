@@ -141,7 +141,7 @@ def test_filters_keep_what_they_say(writer: StoreWriter) -> None:
     put(writer, "/d/[odd]\n.txt", entry("dd", passage("word d")), 400)
 
     def kept(**wanted: object) -> str:
-        chosen = Filter(**wanted)  # type: ignore[arg-type]
+        chosen = Filter(**wanted)
         by_word = "".join(
             sorted(p.text[-1] for p in writer.passages([i for i, _ in writer.keyword("word", 9, chosen)]))
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemlet.cli.finding import (
+    NOTHING,
     echo,
     filter_of,
     filter_options,
@@ -22,7 +23,6 @@ from gemlet.cli.finding import (
 if TYPE_CHECKING:
     from gemlet.ask import Answer, Source
 
-NOTHING = 4  # the exit code when the index has no answer, as of `gemlet search`
 
 EPILOG = """\b
 Examples:

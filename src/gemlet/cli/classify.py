@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.options import dataset_options, load, model_options, read_rows
+from gemlet.cli.options import dataset_options, dim_option, load, model_options, read_rows
 from gemlet.dataset import open_rows
 from gemlet.errors import InputError
-from gemlet.vectors import MATRYOSHKA_DIMS
 
 if TYPE_CHECKING:
     from gemlet.classify import Classifier, Report
@@ -62,9 +61,9 @@ are called `predicted_label` and `predicted_probability`.
 )
 @click.option("-o", "--output", metavar="FILE", help="All rows: .csv, .tsv, .json, .jsonl, .parquet; - is stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option("--dim", type=click.Choice([str(dim) for dim in MATRYOSHKA_DIMS]), help="Numbers of a vector.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the folds.")
 @dataset_options
+@dim_option
 @model_options
 def command(
     files: tuple[str, ...],

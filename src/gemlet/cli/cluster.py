@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemlet.cli.finding import echo, on_one_line, styled
-from gemlet.cli.grouping import dim_option, embed, read_texts
-from gemlet.cli.options import dataset_options, model_options
+from gemlet.cli.grouping import embed, read_texts
+from gemlet.cli.options import dataset_options, dim_option, model_options
 
 if TYPE_CHECKING:
     from gemlet.clustering import Clustering

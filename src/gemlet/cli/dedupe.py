@@ -1,20 +1,17 @@
 """`gemlet dedupe`: rows that say the same → one of each kept, every other one told with the row that stands for it."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from gemlet.cli.finding import echo
 from gemlet.cli.options import dataset_options, dim_option, load, model_options
 from gemlet.cli.pairing import PROMPT, bar, line_of, rows_with_texts
+from gemlet.pairs import LEVELS, Groups, Keep, Level, duplicate_texts, threshold_for
 
 if TYPE_CHECKING:
     from gemlet.dataset import Dataset
-    from gemlet.pairs import Groups
-
-KEEP = ("first", "last", "longest")
-LEVELS = ("duplicate", "near-duplicate", "same meaning")
 
 EPILOG = """\b
 Examples:
@@ -34,7 +31,9 @@ Nothing is ever written to the files that are read.
 @click.argument("files", nargs=-1, required=True)
 @click.option("--level", type=click.Choice(LEVELS), default="duplicate", show_default=True, help="What counts as such.")
 @click.option("--threshold", type=click.FloatRange(-1, 1), help="The least cosine, in place of --level.")
-@click.option("--keep", type=click.Choice(KEEP), default="first", show_default=True, help="Which row of a group stays.")
+@click.option(
+    "--keep", type=click.Choice(get_args(Keep)), default="first", show_default=True, help="Which row of a group stays."
+)
 @click.option("-o", "--output", help="Write the rows that stay: .csv, .tsv, .json, .jsonl, .parquet, or - .")
 @click.option("--removed", help="Write the rows that go, each with the row that stands for it.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -43,9 +42,9 @@ Nothing is ever written to the files that are read.
 @model_options
 def command(
     files: tuple[str, ...],
-    level: str,
+    level: Level,
     threshold: float | None,
-    keep: str,
+    keep: Keep,
     output: str | None,
     removed: str | None,
     as_json: bool,
@@ -58,14 +57,12 @@ def command(
     if output == "-" and (as_json or removed == "-"):
         raise click.UsageError("only one result can go to stdout: name a file for the other")
     data, texts = rows_with_texts(files, text_column, skip_empty)
-    from gemlet.pairs import duplicate_texts, threshold_for
-
     embedder = load(**model)
     width = int(dim) if dim else None
-    least = threshold_for(level, width or embedder.truncate_dim) if threshold is None else threshold  # type: ignore[arg-type]
+    least = threshold_for(level, width or embedder.truncate_dim) if threshold is None else threshold
     with bar("embedding", "text") as embedding, bar("comparing", "pair") as comparing:
         groups = duplicate_texts(
-            embedder, texts, least, keep=keep, prompt_name=PROMPT, truncate_dim=width,  # type: ignore[arg-type]
+            embedder, texts, least, keep=keep, prompt_name=PROMPT, truncate_dim=width,
             threads=model["threads"], embedding=embedding, comparing=comparing,
         )  # fmt: skip
     if output:
@@ -81,7 +78,7 @@ def command(
     click.echo(f"gemlet: {kept} of {len(data)} rows stay, {gone} go, at a cosine of {least:g} or more{wrote}", err=True)
 
 
-def _write_kept(output: str, data: "Dataset", groups: "Groups") -> None:
+def _write_kept(output: str, data: "Dataset", groups: Groups) -> None:
     from gemlet.dataset import open_rows
 
     with open_rows(output, data.columns) as rows:
@@ -89,7 +86,7 @@ def _write_kept(output: str, data: "Dataset", groups: "Groups") -> None:
             rows.write(data.rows[row])
 
 
-def _write_removed(output: str, data: "Dataset", texts: list[str], groups: "Groups") -> None:
+def _write_removed(output: str, data: "Dataset", texts: list[str], groups: Groups) -> None:
     from gemlet.dataset import open_rows
 
     own = ["place", "cosine", "kept_place", "kept_text"]
@@ -100,14 +97,14 @@ def _write_removed(output: str, data: "Dataset", texts: list[str], groups: "Grou
             rows.write(data.rows[row] | dict(zip(own, trace, strict=True)))
 
 
-def _print(data: "Dataset", texts: list[str], groups: "Groups") -> None:
+def _print(data: "Dataset", texts: list[str], groups: Groups) -> None:
     for keeper, members in groups.members().items():
         line_of(None, data.places[keeper], texts[keeper])
         for row in members:
             line_of(float(groups.score[row]), data.places[row], texts[row], indent=2)
 
 
-def _json(data: "Dataset", texts: list[str], groups: "Groups", threshold: float) -> str:
+def _json(data: "Dataset", texts: list[str], groups: Groups, threshold: float) -> str:
     def told(row: int) -> dict[str, Any]:
         return {"row": row, "place": data.places[row], "text": texts[row]}
 

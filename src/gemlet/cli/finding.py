@@ -1,4 +1,4 @@
-"""What `search`, `ask` and `mcp` share: which index, which files of it, and how places are shown."""
+"""What `search`, `ask` and `mcp` share: which index, which files of it; and how every verb shows places and text."""
 
 import os
 import re
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gemlet.search import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+NOTHING = 4  # the exit code when nothing matches
 
 TASKS = {"code": "code retrieval", "qa": "question answering", "fact": "fact checking"}
 

@@ -4,18 +4,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from gemlet.cli.options import load, read_rows
 from gemlet.errors import InputError
-from gemlet.vectors import MATRYOSHKA_DIMS
 
 if TYPE_CHECKING:
     from gemlet.dataset import Dataset
-
-dim_option = click.option(
-    "--dim", type=click.Choice([str(dim) for dim in MATRYOSHKA_DIMS]), help="Numbers in a vector; default: all 768."
-)
 
 
 def read_texts(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.grouping import dim_option, embed, read_texts
-from gemlet.cli.options import dataset_options, model_options
+from gemlet.cli.grouping import embed, read_texts
+from gemlet.cli.options import dataset_options, dim_option, model_options
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def command(
 
 def _check_output(output: str) -> None:
     """Raise InputError before the work is done, not after it."""
-    if Path(output).suffix.lower() not in (".html", ".png", ".svg"):
+    from gemlet.layout import KINDS
+
+    if Path(output).suffix.lower() not in (".html", *KINDS):
         raise InputError(f"cannot tell what to draw from {output!r}: name a .html, .png or .svg file")
 
 

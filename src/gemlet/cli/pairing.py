@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemlet.cli.finding import echo, on_one_line, styled
+from gemlet.cli.finding import NOTHING, echo, on_one_line, styled
 from gemlet.cli.options import read_rows
 from gemlet.errors import InputError
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gemlet.dataset import Dataset
 
 PROMPT = "sentence similarity"
-NOTHING = 4  # the exit code when nothing matches
 _SHOWN = 100  # characters of a text on a terminal
 
 
@@ -42,7 +41,7 @@ def bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def line_of(score: float | None, place: str, text: str, indent: int = 0) -> None:
-    """Print a row: its cosine, where it stands, and its text on one line, cut on a terminal."""
+    """Print a row: its score, where it stands, and its text on one line, cut on a terminal."""
     shown = on_one_line(text)
     if sys.stdout.isatty() and len(shown) > _SHOWN:
         shown = shown[: _SHOWN - 1] + "…"

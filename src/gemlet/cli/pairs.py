@@ -44,7 +44,7 @@ class Pair(NamedTuple):
     help="Pairs at most of one file [default: 20]; of two, matches of each row [default: 1].",
 )  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(-1, 1), help="Only pairs with at least this cosine.")
-@click.option("--bitext", is_flag=True, help="The files are two languages: pair what is translated.")
+@click.option("--bitext", is_flag=True, help="The files are two languages: pair what is translated, by margin.")
 @click.option("--margin", type=float, help="Of --bitext: how much nearer than others a pair is.  [default: 1.06]")
 @click.option("-o", "--output", help="Write the pairs: .csv, .tsv, .json, .jsonl, .parquet, or - for JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
@@ -92,7 +92,7 @@ def command(
         echo(json.dumps(rows, ensure_ascii=False), errors="backslashreplace")
     elif not output:
         for pair in found:
-            line_of(pair.cosine, left[0].places[pair.left], left[1][pair.left])
+            line_of(pair.cosine if pair.margin is None else pair.margin, left[0].places[pair.left], left[1][pair.left])
             line_of(None, right[0].places[pair.right], right[1][pair.right])
 
 

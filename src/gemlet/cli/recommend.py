@@ -86,6 +86,7 @@ def command(
 def _examples(data: "Dataset", texts: list[str], named: Sequence[str]) -> list[tuple[int | None, str]]:
     """(row, or None for a text of the caller's; its text) of each. Raises InputError for a row that is not there."""
     numbers = {place: row for row, place in reversed(list(enumerate(data.places)))}
+    files = {place.rpartition(":")[0] for place in data.places}
     found: list[tuple[int | None, str]] = []
     for name in named:
         row = numbers.get(name)
@@ -93,6 +94,9 @@ def _examples(data: "Dataset", texts: list[str], named: Sequence[str]) -> list[t
             row = int(name) - 1
             if not 0 <= row < len(texts):
                 raise InputError(f"there is no row {name}: the rows have the numbers 1 to {len(texts)}")
+        file, _, line = name.rpartition(":")
+        if row is None and file in files and line.isdecimal():
+            raise InputError(f"there is no row {name}: the line is blank, a header, or not there")
         if not name.strip():
             raise InputError("an example is empty: name a row, or say what it is like")
         found.append((row, name if row is None else texts[row]))

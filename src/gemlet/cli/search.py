@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemlet.cli.finding import (
+    NOTHING,
     echo,
     filter_of,
     filter_options,
@@ -23,7 +24,6 @@ from gemlet.cli.finding import (
 if TYPE_CHECKING:
     from gemlet.search import Hit, Results
 
-NOTHING = 4  # the exit code when nothing matches
 
 EPILOG = """\b
 Examples:

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from gemlet.clustering.space import cluster_space
-from gemlet.clustering.spherical import IntArray
+from gemlet.clustering.spherical import IntArray, largest_first
 from gemlet.errors import MissingExtra
 from gemlet.vectors import FloatArray
 
@@ -27,12 +27,4 @@ def dense_groups(vectors: FloatArray) -> IntArray:
     found = HDBSCAN(min_cluster_size=least, min_samples=max(2, least // 4), copy=True).fit_predict(
         cluster_space(vectors)
     )
-    return _by_size(np.asarray(found, np.int64))
-
-
-def _by_size(labels: IntArray) -> IntArray:
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
-    number = np.empty(len(sizes) + 1, np.int64)
-    number[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    number[-1] = -1
-    return number[labels]
+    return largest_first(np.asarray(found, np.int64))[0]

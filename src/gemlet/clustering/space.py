@@ -1,8 +1,7 @@
 """Where clusters are looked for: few directions, those in which the texts differ most.   (vectors → [n, dim])
 
 What all texts of a set have in common, and much of the rest, says nothing about their groups. The main directions are
-the continuous solution of k-means (Ding & He 2004), and few numbers are where densities mean something. On Banking77,
-16 intents, V-measure is 0.93 there and 0.90 on the vectors themselves.
+the continuous solution of k-means (Ding & He 2004), and few numbers are where densities mean something.
 """
 
 from gemlet.pca import main_directions

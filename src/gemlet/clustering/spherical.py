@@ -72,6 +72,19 @@ def centres_of(vectors: FloatArray, labels: IntArray, k: int) -> FloatArray:
     return normalize(np.stack(sums)).astype(np.float32)
 
 
+def largest_first(labels: IntArray) -> tuple[IntArray, IntArray]:
+    """Labels [n] numbered from the largest cluster on, of equal ones by their first row, and the old numbers in order.
+
+    Every number from 0 to the highest must be there; -1 stays.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    _, first, sizes = np.unique(labels[rows], return_index=True, return_counts=True)
+    order = np.lexsort((first, -sizes))
+    number = np.full(len(order) + 1, -1)  # the last is what -1 leads to
+    number[order] = np.arange(len(order))
+    return number[labels], order
+
+
 def _passes(vectors: FloatArray, centres: FloatArray, rng: np.random.Generator, most: int) -> Centred:
     """Lloyd's passes over all rows, until none changes its cluster."""
     labels, cosines = _filled(vectors, centres)
@@ -138,9 +151,5 @@ def _steps(vectors: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
 
 
 def _by_size(found: Centred) -> Centred:
-    """The same with the clusters numbered from the largest; of equal ones, by their first row."""
-    _, first, sizes = np.unique(found.labels, return_index=True, return_counts=True)
-    order = np.lexsort((first, -sizes))
-    number = np.empty(len(order), np.int64)
-    number[order] = np.arange(len(order))
-    return Centred(number[found.labels], found.centres[order], found.cosines)
+    labels, order = largest_first(found.labels)
+    return Centred(labels, found.centres[order], found.cosines)

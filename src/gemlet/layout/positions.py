@@ -44,9 +44,9 @@ def positions_of(vectors: npt.ArrayLike, method: Method = "pca", seed: int = 0) 
 
 def _umap(rows: FloatArray, seed: int) -> FloatArray:
     make = _umap_class()
-    if len(rows) < _LEAST:
-        return main_directions(rows, 2)
     start = main_directions(rows, 2)
+    if len(rows) < _LEAST:
+        return start
     start *= 10 / np.abs(start).max()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it speaks of its own parts: of numba, of scikit-learn, of unused threads

@@ -13,7 +13,7 @@ class Filter:
     """What must be true of a passage's file; what is left out is not asked.
 
     path_glob  as in .gitignore: "*.md" any such file, "notes" or "notes/" everything in a folder of that name,
-               "src/**/*.py" from any folder on; "/home/me/x" and "./x" name one place
+               "src/**/*.py" from any folder on; "/notes/x" and "./x" name one place
     kinds      of document: "text", "markdown", "code", "pdf", ...
     languages  of code: "python", "c", ...
     after      modified at this time or later, in seconds since 1970
