@@ -173,7 +173,7 @@ def real(texts: list[str], translations: list[str], model: Remembered, dim: int,
 
 def _minhash(rows: list[str]) -> npt.NDArray[np.int64]:
     """The first row of those that share enough triples of letters, by locality-sensitive hashing."""
-    from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
+    from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(threshold=0.7, num_perm=128)
     keeper = np.arange(len(rows))
@@ -197,7 +197,7 @@ def _semhash(rows: list[str], vectors: Floats, threshold: float) -> npt.NDArray[
 
     places = {text: row for row, text in reversed(list(enumerate(rows)))}
     keeper = np.array([places[text] for text in rows])
-    index = SemHash.from_embeddings(vectors, rows, model=None)  # type: ignore[arg-type]  # it has the vectors
+    index = SemHash.from_embeddings(vectors, rows, model=None)  # it has the vectors
     for gone in index.self_deduplicate(threshold=threshold).filtered:
         row = places[str(gone.record)]
         keeper[row] = min([row, *(places[str(text)] for text, _ in gone.duplicates)])
