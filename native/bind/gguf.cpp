@@ -15,7 +15,7 @@
 #include "model/gguf.h"
 #include "model/packed.h"
 #include "text/tokenizer_gguf.h"
-#include "weights/q5_0.h"
+#include "weights/q5_k.h"
 #include "weights/safetensors.h"
 
 namespace nb = nanobind;
@@ -55,10 +55,10 @@ nb::dict shapes_of(const std::map<std::string, Tensor>& tensors) {
 }
 
 DType to_dtype(const std::string& name) {
-  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ6_K, DType::kQ5_0, DType::kQ4_0}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ6_K, DType::kQ5_K, DType::kQ4_0}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw Error(Code::kInput, "tensors are written as F32, BF16, Q8_0, Q6_K, Q5_0 or Q4_0, not as `" + name + "`");
+  throw Error(Code::kInput, "tensors are written as F32, BF16, Q8_0, Q6_K, Q5_K or Q4_0, not as `" + name + "`");
 }
 
 template <typename Block, bool (*kQuantize)(const float*, Block*)>
@@ -76,7 +76,7 @@ bool encode_blocks(const float* x, size_t count, uint8_t* out) {
 bool encode(const float* x, size_t count, DType dtype, uint8_t* out) {
   if (dtype == DType::kQ8_0) return encode_blocks<BlockQ8_0, quantize_q8_0>(x, count, out);
   if (dtype == DType::kQ6_K) return encode_blocks<BlockQ6_K, quantize_q6_k>(x, count, out);
-  if (dtype == DType::kQ5_0) return encode_blocks<BlockQ5_0, quantize_q5_0>(x, count, out);
+  if (dtype == DType::kQ5_K) return encode_blocks<BlockQ5_K, quantize_q5_k>(x, count, out);
   if (dtype == DType::kQ4_0) return encode_blocks<BlockQ4_0, quantize_q4_0>(x, count, out);
   if (dtype == DType::kF32) {
     std::memcpy(out, x, count * sizeof(float));
@@ -261,7 +261,7 @@ void bind_gguf(nb::module_& m) {
       .def_prop_ro("tensors", [](const WeightFile& file) { return shapes_of(file.tensors); })
       .def("read", &WeightFile::read, nb::arg("name"), nb::arg("dtype"), nb::arg("begin"), nb::arg("end"),
            nb::arg("add") = 0.0f, nb::arg("rows") = nb::none(), nb::arg("columns") = nb::none(),
-           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\", \"Q8_0\", \"Q6_K\", \"Q5_0\" or \"Q4_0\", each "
+           "Return rows [begin, end) as the bytes of \"F32\", \"BF16\", \"Q8_0\", \"Q6_K\", \"Q5_K\" or \"Q4_0\", each "
            "number "
            "with `add` on top and "
            "then multiplied by its row's and its column's factor. Raises WeightsError for a number that does not fit.")

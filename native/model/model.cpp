@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/heap.h"
 #include "model/packed.h"
 #include "model/workspace.h"
 #include "weights/gguf.h"
@@ -15,6 +16,8 @@
 
 namespace gemlet {
 namespace {
+
+constexpr size_t kSpareTokens = 512;  // a larger workspace is made in far less time than it is used for
 
 Source merge(const std::vector<MappedFile>& files, const std::vector<std::pair<std::string, std::string>>& names) {
   Source all;
@@ -86,7 +89,8 @@ const MappedFile& holder(const std::vector<MappedFile>& files, Bytes part) {
 
 }  // namespace
 
-// The workspace of one call: the spare one when no other call has it, and back to the spare place at the end.
+// The workspace of one call: the spare one when no other call has it, and back to the spare place at the end, or, if it
+// is large, back to the system.
 class Model::Lease {
  public:
   Lease(const Model& model, const Batch& batch) : model_(model), work_(model.spare_.exchange(nullptr)) {
@@ -101,7 +105,14 @@ class Model::Lease {
     model.weights_.rope_full->require(longest);
     model.weights_.rope_sliding->require(longest);
   }
-  ~Lease() { work_.reset(model_.spare_.exchange(work_.release())); }
+  ~Lease() {
+    if (work_->sequences.back().end <= kSpareTokens) {
+      work_.reset(model_.spare_.exchange(work_.release()));
+    } else {
+      work_.reset();
+      give_back_freed_memory();
+    }
+  }
 
   Workspace& operator*() { return *work_; }
 

@@ -87,6 +87,12 @@ struct PartsOf6Bits {
 
   int scale(size_t part) const { return part < 4 ? bytes[part] & 63 : upper(part, 0, part - 4); }
   int offset(size_t part) const { return part < 4 ? bytes[part + 4] & 63 : upper(part, 1, part); }
+  // Into zeros.
+  void put(size_t part, unsigned scale, unsigned offset) {
+    if (part >= 4) bytes[part + 4] = static_cast<uint8_t>((scale & 15) | (offset & 15) << 4);
+    bytes[part % 4] |= static_cast<uint8_t>(part < 4 ? scale : scale >> 4 << 6);
+    bytes[part % 4 + 4] |= static_cast<uint8_t>(part < 4 ? offset : offset >> 4 << 6);
+  }
 
  private:
   int upper(size_t part, size_t half, size_t above) const {
@@ -117,6 +123,10 @@ struct BlockQ5_K {
     const int steps = four_bits(low, i) + 16 * field(high[i % 32], 1, i / 32);
     return f16_to_f32(scale) * static_cast<float>(parts.scale(i / 32) * steps) -
            f16_to_f32(offset) * static_cast<float>(parts.offset(i / 32));
+  }
+  void put(size_t i, unsigned steps) {
+    low[i / 64 * 32 + i % 32] |= static_cast<uint8_t>((steps & 15) << (i % 64 / 32 * 4));
+    high[i % 32] |= static_cast<uint8_t>(steps >> 4 << (i / 32));
   }
 };
 

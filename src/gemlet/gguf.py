@@ -30,7 +30,7 @@ from gemlet.errors import InputError, ModelError, UnsupportedModel, WeightsError
 from gemlet.feedback import round_with_feedback
 
 WeightType = Literal["q8_0", "q4_0", "mixed", "f32", "bf16"]
-TableType = Literal["q8_0", "q6_k", "q5_0", "q4_0", "f32", "bf16"]
+TableType = Literal["q8_0", "q6_k", "q5_k", "q4_0", "f32", "bf16"]
 Progress = Callable[[int, int], None]
 
 ARCHITECTURE = "gemma-embedding"
@@ -39,9 +39,9 @@ BLOCK_ALIGNMENT = 64
 PACKED, TABLES = "gemlet.packed_matrices", "gemlet.tokenizer_tables"
 PACKED_HEAD = 64  # bytes before the packed matrices
 FILE_TYPES = {"f32": 0, "q4_0": 2, "mixed": 2, "q8_0": 7, "bf16": 32}  # Source: llama.cpp, enum llama_ftype
-TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q6_K": 14, "BF16": 30}  # Source: ggml.h, enum ggml_type
+TENSOR_TYPES = {"F32": 0, "Q4_0": 2, "Q8_0": 8, "Q5_K": 13, "Q6_K": 14, "BF16": 30}  # Source: ggml.h, enum ggml_type
 # Numbers in a unit, bytes of it.
-UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q5_0": (32, 22), "Q8_0": (32, 34), "Q6_K": (256, 210), "BF16": (1, 2)}
+UNITS = {"F32": (1, 4), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q5_K": (256, 176), "Q6_K": (256, 210), "BF16": (1, 2)}
 
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -147,7 +147,7 @@ def write_gguf(
     """Write the checkpoint in `folder` to `path`, whole or not at all.
 
     dtype          of the matrices; norms are always F32
-    table          of the token embeddings; None: `dtype`; "q5_0" for q4_0 and mixed, as 4 bits lose four times as much
+    table          of the token embeddings; None: `dtype`; for q4_0 and mixed "q5_k", as 4 bits lose four times as much
     name           goes into the file as general.name; None: the folder's name
     source_sha256  digest of model.safetensors, for a caller that knows it; None: it is computed
     progress       called with (bytes written, bytes in all)
@@ -213,7 +213,7 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
 
     def type_of(name: str) -> str:
         if name == "token_embd":
-            return table.upper() if table else "Q5_0" if in_4_bits else common
+            return table.upper() if table else "Q5_K" if in_4_bits else common
         return "Q8_0" if in_4_bits and _is_in_8_bits(name, dtype, layers) else common
 
     def tensor(name: str, file: _core.WeightFile, source: str) -> _Tensor:
@@ -231,8 +231,10 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
         raise WeightsError(f"{body.path}: embed_tokens has {rows} rows, vocab_size is {pieces}", body.path)
     numbers, _ = UNITS[embeddings.dtype]
     if embeddings.shape[1] % numbers:
-        chosen, width = embeddings.dtype.lower(), embeddings.shape[1]
-        raise InputError(f"table is {chosen!r}, of blocks of {numbers}; its rows of {width} are no multiple")
+        if table:
+            width = embeddings.shape[1]
+            raise InputError(f"table is {table!r}, of blocks of {numbers}; its rows of {width} are no multiple")
+        embeddings = replace(embeddings, dtype="Q8_0")
     yield embeddings
     for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():

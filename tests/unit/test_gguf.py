@@ -240,7 +240,7 @@ def test_a_part_is_a_part(written: dict[str, Path]) -> None:
     assert np.array_equal(gguf.read("embed_tokens.weight", "F32", 7, 9), whole[7 * 256 : 9 * 256])
     with pytest.raises(InputError, match="no such rows"):
         gguf.read("embed_tokens.weight", "F32", 0, SIZE + 1)
-    with pytest.raises(InputError, match="F32, BF16, Q8_0, Q6_K, Q5_0 or Q4_0"):
+    with pytest.raises(InputError, match="F32, BF16, Q8_0, Q6_K, Q5_K or Q4_0"):
         gguf.read("embed_tokens.weight", "F16", 0, 1)
     with pytest.raises(WeightsError, match="no tensor `x`"):
         gguf.read("x", "F32", 0, 1)
@@ -282,7 +282,7 @@ def test_progress_ends_at_the_files_size(tiny_checkpoint: Path, tmp_path: Path, 
     ("arguments", "error", "message"),
     [
         ({"dtype": "q4_k"}, InputError, "'q4_k'; possible: q8_0"),
-        ({"table": "q5_k"}, InputError, "table is 'q5_k'; possible: q8_0"),
+        ({"table": "q5_0"}, InputError, "table is 'q5_0'; possible: q8_0"),
         ({"table": "q6_k"}, InputError, "blocks of 256; its rows of 64"),
         ({"path": "out.bin"}, InputError, r"does not end in \.gguf"),
         ({"path": "missing/out.gguf"}, InputError, "is no folder"),

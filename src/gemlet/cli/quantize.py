@@ -35,7 +35,7 @@ Examples:
     "--table",
     type=click.Choice(get_args(TableType)),
     help="Of the token embeddings: most of the file, but a text reads only its own rows.  [default: as --type; of q4_0 "
-    "and mixed q5_0]",
+    "and mixed q5_k]",
 )
 @click.option(
     "--check/--no-check",
