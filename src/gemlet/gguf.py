@@ -225,21 +225,25 @@ def _tensors(checkpoint: Checkpoint, dtype: WeightType, table: TableType | None)
 
     yield tensor("dense_2", dense[0][0], "linear.weight")
     yield tensor("dense_3", dense[1][0], "linear.weight")
-    embeddings = tensor("token_embd", body, "embed_tokens.weight")
-    if embeddings.shape[0] != (pieces := checkpoint.config["vocab_size"]):  # the file has no key for it, only the table
-        rows = embeddings.shape[0]
-        raise WeightsError(f"{body.path}: embed_tokens has {rows} rows, vocab_size is {pieces}", body.path)
-    numbers, _ = UNITS[embeddings.dtype]
-    if embeddings.shape[1] % numbers:
-        if table:
-            width = embeddings.shape[1]
-            raise InputError(f"table is {table!r}, of blocks of {numbers}; its rows of {width} are no multiple")
-        embeddings = replace(embeddings, dtype="Q8_0")
-    yield embeddings
+    yield _fitting(tensor("token_embd", body, "embed_tokens.weight"), checkpoint.config["vocab_size"], table)
     for layer in range(layers):
         for ours, theirs in LAYER_NAMES.items():
             yield tensor(f"blk.{layer}.{ours}", body, f"layers.{layer}.{theirs}.weight")
     yield tensor("output_norm", body, "norm.weight")
+
+
+def _fitting(embeddings: _Tensor, pieces: int, table: TableType | None) -> _Tensor:
+    """The table, checked; without `table` in 8 bits where its rows are no whole blocks of the type."""
+    rows, width = embeddings.shape
+    if rows != pieces:  # the file has no key for it, only the table
+        path = embeddings.file.path
+        raise WeightsError(f"{path}: embed_tokens has {rows} rows, vocab_size is {pieces}", path)
+    numbers, _ = UNITS[embeddings.dtype]
+    if width % numbers == 0:
+        return embeddings
+    if table:
+        raise InputError(f"table is {table!r}, of blocks of {numbers}; its rows of {width} are no multiple")
+    return replace(embeddings, dtype="Q8_0")
 
 
 def _is_in_8_bits(name: str, dtype: WeightType, layers: int) -> bool:
