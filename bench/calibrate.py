@@ -34,7 +34,7 @@ FAMILIES = {
     "search result": ("xquad-en", "xquad-de", "xquad-ar", "xquad-zh", "belebele-deu-eng", "scifact"),
     "question answering": ("xquad-en", "xquad-de", "xquad-ar", "xquad-zh", "belebele-deu-eng"),
     "fact checking": ("scifact",),
-    "code retrieval": ("mbpp", "cosqa"),
+    "code retrieval": ("mbpp", "cosqa", "library"),
 }
 """The sets that a task's prompt is for."""
 

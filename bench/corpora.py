@@ -4,12 +4,57 @@ The data is not part of the project: `--data-dir` names a folder with SciFact/, 
 it, each as its publisher lays it out.
 """
 
+import ast
 import gzip
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from gemlet.documents import read_document
+from gemlet.passages import split
+
+LIBRARY = [
+    "bisect",
+    "calendar",
+    "colorsys",
+    "configparser",
+    "contextlib",
+    "csv",
+    "difflib",
+    "fnmatch",
+    "fractions",
+    "graphlib",
+    "gzip",
+    "heapq",
+    "imaplib",
+    "ipaddress",
+    "mailbox",
+    "netrc",
+    "numbers",
+    "queue",
+    "random",
+    "sched",
+    "shelve",
+    "shlex",
+    "statistics",
+    "tarfile",
+    "textwrap",
+    "threading",
+    "timeit",
+    "trace",
+    "urllib.robotparser",
+    "wave",
+    "webbrowser",
+    "zipapp",
+]
+"""Modules of Python's own library, of many subjects."""
+
+_TELLING = 6  # words of a docstring's first line that says what a function is for
+_LETTERS = 3  # of a token of code, about
 
 
 @dataclass(frozen=True)
@@ -100,12 +145,58 @@ def mbpp(folder: Path) -> Corpus:
     return Corpus("mbpp", "code retrieval", papers, queries, {name: {name} for name in queries})
 
 
+def library(_: Path) -> Corpus:
+    """What functions and classes are for, as their docstrings say → passages of Python's own library without them.
+
+    Passages as `gemlet index` makes them, whole classes for the most part; the other sets of code are short functions.
+    """
+    papers: list[Paper] = []
+    queries: dict[str, str] = {}
+    relevant: dict[str, set[str]] = {}
+    for module in LIBRARY:
+        spec = find_spec(module)
+        assert spec
+        assert spec.origin
+        lines = Path(spec.origin).read_text(encoding="utf-8").splitlines()
+        purposes = _purposes(lines)
+        passages = _passages_of(module, lines)
+        papers += [Paper(f"{module}:{first}", title, text, ".py") for first, _, title, text in passages]
+        for line, purpose in purposes.items():
+            homes = {f"{module}:{first}" for first, last, _, _ in passages if first <= line <= last}
+            queries[f"{module}:{line}"], relevant[f"{module}:{line}"] = purpose, homes
+    return Corpus("library", "code retrieval", papers, queries, relevant)
+
+
+def _purposes(lines: list[str]) -> dict[int, str]:
+    """The line of each definition → the first line of its docstring; every docstring is blanked in `lines`."""
+    found = {}
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) or not (text := ast.get_docstring(node)):
+            continue
+        place = node.body[0]
+        lines[place.lineno - 1 : place.end_lineno] = [""] * ((place.end_lineno or 0) - place.lineno + 1)
+        if not isinstance(node, ast.Module) and len((first := text.splitlines()[0]).split()) >= _TELLING:
+            found[node.lineno] = first
+    return found
+
+
+def _passages_of(module: str, lines: list[str]) -> list[tuple[int, int, str | None, str]]:
+    """(first line, last line, title, text) of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{module}.py"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        document = read_document(path)
+    passages = split(document, lambda texts: [len(text) // _LETTERS for text in texts])
+    return [(passage.first_line, passage.last_line, passage.title, passage.text) for passage in passages]
+
+
 def _xquad(language: str) -> Callable[[Path], Corpus]:
     return lambda folder: xquad(folder, language)
 
 
 CORPORA: dict[str, Callable[[Path], Corpus]] = {
     "mbpp": mbpp,
+    "library": library,
     "belebele-deu-eng": lambda folder: belebele(folder, "deu", "eng"),
     **{f"xquad-{language}": _xquad(language) for language in ("en", "de", "ar", "zh")},
     "cosqa": cosqa,
