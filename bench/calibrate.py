@@ -4,7 +4,7 @@ Rows are what a search shows: each query's first hits, judged as published. Half
 answer is there, half of queries without one: the same queries with their relevant documents taken out, and the queries
 of other sets. So a probability is right for a user of whose queries every second has an answer in the index.
 
-Prints the tables for relevance.py, how well they are calibrated, and what relevance.MATCH lets through.
+Prints the tables for relevance.py, how well they are calibrated, and what relevance.least_match() lets through.
 Usage: python bench/calibrate.py --data-dir FOLDER --cache FOLDER [--sets NAME ...] [--sample N]
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from corpora import CORPORA, Corpus
 from gemlet.folders import Stamp
 from gemlet.passages import Passage
-from gemlet.relevance import MATCH, WORTH, Curve, word_share
+from gemlet.relevance import WORTH, Curve, least_match, word_share
 from gemlet.store import Entry, StoreWriter
 from gemlet.store.words import match_terms
 from gemlet.vectors import MATRYOSHKA_DIMS, normalize
@@ -165,25 +165,25 @@ def fit(rows: Rows) -> Curve:
     return Curve(slope=float(beta[1]), offset=float(beta[0]))
 
 
-def calibration_error(rows: Rows, curve: Curve) -> float:
+def calibration_error(rows: Rows, curve: Curve, least: float) -> float:
     """How far stated and true probabilities are apart, over hits that are matches: mean over ten bins, by weight."""
     p = curve.probability(rows.score.astype(np.float32)).astype(np.float64)
-    matches = p >= MATCH
+    matches = p >= least
     bins = (p[matches] * 10).astype(int)
     gap = np.bincount(bins, (rows.weight * (rows.relevant - p))[matches])
     return float(np.abs(gap).sum() / rows.weight[matches].sum())
 
 
-def passed(asked: list[Asked], dim: int, words: bool, curve: Curve) -> dict[str, float]:
+def passed(asked: list[Asked], dim: int, words: bool, curve: Curve, least: float) -> dict[str, float]:
     """Mean over sets: answers that are matches; queries that find nothing, foreign or without their answer."""
     shares: dict[str, list[float]] = {"answers found": [], "foreign queries refused": [], "near misses refused": []}
     for part in asked:
         p = curve.probability(scores_of(part, dim, words).ravel()).reshape(part.shares.shape)
         if part.answered:
-            shares["answers found"].append((np.where(part.relevant, p, 0).max(axis=1) >= MATCH).mean())
-            shares["near misses refused"].append((np.where(part.relevant, 0, p).max(axis=1) < MATCH).mean())
+            shares["answers found"].append((np.where(part.relevant, p, 0).max(axis=1) >= least).mean())
+            shares["near misses refused"].append((np.where(part.relevant, 0, p).max(axis=1) < least).mean())
         else:
-            shares["foreign queries refused"].append((p.max(axis=1) < MATCH).mean())
+            shares["foreign queries refused"].append((p.max(axis=1) < least).mean())
     return {name: float(np.mean(values)) for name, values in shares.items() if values}
 
 
@@ -200,6 +200,7 @@ def main() -> None:
     for task in options.tasks:
         with tempfile.TemporaryDirectory() as folder:
             asked = ask_all(model, sets, task, Path(folder))
+        least = least_match(task)
         for table, lines in tables.items():
             lines.append(f'    "{task}": {{')
             for dim in MATRYOSHKA_DIMS:
@@ -207,8 +208,8 @@ def main() -> None:
                 rows = shown(asked, dim, words)
                 curve = fit(rows)
                 lines.append(f"        {dim}: Curve(slope={curve.slope:.2f}, offset={curve.offset:.2f}),")
-                shares = ", ".join(f"{k} {v:.1%}" for k, v in passed(asked, dim, words, curve).items())
-                error = calibration_error(rows, curve)
+                shares = ", ".join(f"{k} {v:.1%}" for k, v in passed(asked, dim, words, curve, least).items())
+                error = calibration_error(rows, curve, least)
                 print(f"{task}, {table}, {dim}: calibration error {error:.3f}, {shares}", flush=True)
             lines.append("    },")
     for table, lines in tables.items():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gemlet.prompts import PUBLISHED_PROMPTS
-from gemlet.relevance import BOTH, MATCH, VECTORS, Curve, curve_for, word_share
+from gemlet.relevance import BOTH, VECTORS, Curve, curve_for, least_match, word_share
 from gemlet.vectors import MATRYOSHKA_DIMS
 
 TASKS = {"search result", "question answering", "fact checking", "code retrieval"}  # any other goes by the first
@@ -28,7 +28,7 @@ def test_probability_grows_with_the_score(curve: Curve) -> None:
 @pytest.mark.parametrize("curve", CURVES)
 def test_nothing_in_common_is_no_match_and_the_same_text_is(curve: Curve) -> None:
     none, same = curve.probability(np.array([0.1, 0.95], np.float32))
-    assert none < MATCH / 2
+    assert none < least_match("code retrieval") / 2
     assert same > 0.9
 
 
@@ -46,6 +46,11 @@ def test_a_task_is_known_by_any_of_its_names() -> None:
     assert curve_for("query", 768, words=True) is BOTH["search result"][768]
     assert curve_for("InstructionRetrieval", 128, words=False) is VECTORS["code retrieval"][128]
     assert curve_for("riddles", 512, words=True) is BOTH["search result"][512]
+
+
+def test_code_matches_sooner_by_any_name_of_its_prompt() -> None:
+    assert least_match("InstructionRetrieval") == least_match("code retrieval") < least_match("query")
+    assert least_match("query") == least_match("no such task")
 
 
 def test_a_dimension_between_takes_the_nearest() -> None:

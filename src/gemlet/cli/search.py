@@ -50,7 +50,10 @@ Exit codes: 0 something matches, 4 nothing does, 1 and 2 for errors.
 @filter_options
 @click.option("--like", metavar="FILE", help="Instead of a query: find what is like this file.")
 @click.option(
-    "--min", "least", type=click.FloatRange(0, 1), help="Least probability of a hit; 0 shows all.  [default: 0.03]"
+    "--min",
+    "least",
+    type=click.FloatRange(0, 1),
+    help="Least probability of a hit; 0 shows all.  [default: 0.03, of code 0.01]",
 )
 @click.option(
     "--per-file", default=1, show_default=True, type=click.IntRange(1), help="Passages of one document at most."

@@ -15,7 +15,7 @@ import numpy as np
 
 from gemlet.errors import InputError
 from gemlet.prompts import find_prompt
-from gemlet.relevance import MATCH, Curve, curve_for
+from gemlet.relevance import Curve, curve_for, least_match
 from gemlet.search import candidates
 from gemlet.search.candidates import BY_VECTOR, BY_WORD, Candidate
 from gemlet.search.hits import Hit, Mode, Results
@@ -57,7 +57,8 @@ def search(
     task             the query's prompt: "query", "question answering", "fact checking", "code retrieval"
     wanted           only passages of files that pass this filter
     like             instead of a query: a file, in the index or not; its own passages are left out
-    min_probability  leave out hits less likely than this, unless they hold all the query's words; None: relevance.MATCH
+    min_probability  leave out hits less likely than this, unless they hold all the query's words; None: what
+                     relevance.least_match() says
     per_document     passages of one document at most
     keep_model       False: let go of the model once the query is embedded, before vectors are read: half of the memory
 
@@ -77,7 +78,8 @@ def search(
         curve = None if like is not None else curve_for(task, index.dim, words=mode == "hybrid")
         found = _candidates(store, query, vector, k, mode, exact, wanted, curve)
     pairs = _spread(_passages(store, found, 4 * k), per_document, own)
-    hits, nearest = _chosen(pairs, folded_words(query), k, MATCH if min_probability is None else min_probability)
+    least = least_match(task) if min_probability is None else min_probability
+    hits, nearest = _chosen(pairs, folded_words(query), k, least)
     return Results(query, mode, task, hits, nearest, passages)
 
 
