@@ -6,7 +6,7 @@
     mteb.evaluate(GemletModel(truncate_dim=256), mteb.get_tasks(tasks=["STSBenchmark"]))
 
 Prompts are chosen as mteb chooses them for a sentence-transformers model: by the names that the checkpoint gives to
-kinds of task. mteb puts a document's title before its text; the prompt's own title stays "none", as in the published
+kinds of task, but for protocols.PROMPTS. mteb puts a document's title before its text; the prompt's own title stays "none", as in the published
 run. It is an encoder by mteb's protocol: nothing here needs mteb but mteb_model_meta.
 """
 
@@ -18,7 +18,9 @@ import numpy as np
 
 from gemlet.embedder import DEFAULT_MODEL, Embedder
 from gemlet.errors import InputError, MissingExtra
+from gemlet.evaluation.protocols import PROMPTS
 from gemlet.evaluation.running import named
+from gemlet.prompts import find_prompt
 from gemlet.vectors import FloatArray
 
 
@@ -119,6 +121,8 @@ def prompt_of(prompts: Mapping[str, str], task: str, kind: str, side: str | None
     kind  mteb's name of it: "Retrieval", "STS"
     side  "query", "document", or None where both are alike
     """
+    if kind in PROMPTS:
+        return find_prompt(prompts, PROMPTS[kind])
     names = [f"{task}-{side}", task, f"{kind}-{side}", kind, side or ""]
     return next((prompts[name] for name in names if name in prompts), "")
 

@@ -1,8 +1,9 @@
 """What a task asks of vectors, scored as MTEB scores it.   (texts and what is known of them → what to embed → figures)
 
 A protocol names its texts and their prompts (`inputs`), and turns their vectors into figures (`score`), in the same
-order; who embeds is not its business. The prompts are those that the checkpoint names after MTEB's kinds of task, which
-is what its registration in MTEB uses.
+order; who embeds is not its business. The prompts are those that the checkpoint names after MTEB's kinds of task, as its
+registration in MTEB has them, but for one: the published scores of bitext mining come out with "sentence similarity"
+(Bosnian of Tatoeba: 69.5, published 70.2) and not with the checkpoint's "search result" (64.0).
 
 Source: MTEB 2 (Muennighoff et al. 2022, arXiv:2210.07316, section 3), its classes AbsTaskSTS,
 AbsTaskPairClassification, AbsTaskBitextMining, AbsTaskRetrieval, AbsTaskClassification and AbsTaskClustering, with the
@@ -27,6 +28,9 @@ SEED = 42
 EXPERIMENTS = 10
 CUTS = (1, 3, 5, 10, 20, 100)
 """Ranks at which retrieval is judged."""
+
+PROMPTS = {"BitextMining": "sentence similarity"}
+"""Kinds of task whose prompt is not the one that the checkpoint names after them."""
 
 Scores = dict[str, Any]
 """Names of MTEB's figures → figures from 0 to 1, with "main_score" among them."""
@@ -133,7 +137,8 @@ class Bitext:
 
     def inputs(self) -> list[Inputs]:
         """Both languages."""
-        return [Inputs(self.first, "BitextMining"), Inputs(self.second, "BitextMining")]
+        prompt = PROMPTS[self.kind]
+        return [Inputs(self.first, prompt), Inputs(self.second, prompt)]
 
     def score(self, vectors: Sequence[FloatArray]) -> Scores:
         """Means over the translations, each a class of its own with one member."""

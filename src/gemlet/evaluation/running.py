@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ class Evaluation:
         self.model, self.revision = named(name)
         folder = f"{self.model}__{embedder.quantization}__{fingerprint(embedder)}"
         self.full: int = embedder.checkpoint.config["dense"][-1]
-        self.vectors = KeptVectors(results / "vectors" / folder, self._embed, dim=self.full, progress=progress)
+        embed = partial(embedder.encode, truncate_dim=self.full)
+        self.vectors = KeptVectors(results / "vectors" / folder, embed, dim=self.full, progress=progress)
 
     def missing(self, chosen: Chosen) -> int:
         """How many texts have to be embedded before the tasks can be scored."""
@@ -115,10 +117,6 @@ class Evaluation:
         """Texts with their prompt. White space at the end is not read, as sentence-transformers does not."""
         prompt = find_prompt(self._embedder.prompts, inputs.prompt_name)
         return [(prompt + text).strip() for text in inputs.texts]
-
-    def _embed(self, prompted: list[str]) -> FloatArray:
-        rows: FloatArray = self._embedder.encode(prompted, truncate_dim=self.full)
-        return rows
 
 
 def named(model: str) -> tuple[str, str]:
