@@ -5,16 +5,15 @@ it, each as its publisher lays it out.
 """
 
 import ast
-import gzip
-import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from gemlet.documents import read_document
+from gemlet.evaluation.protocols import Measure, Retrieval
+from gemlet.evaluation.tasks import reading, retrieval
 from gemlet.passages import split
 
 LIBRARY = [
@@ -87,11 +86,9 @@ class Corpus:
 def scifact(folder: Path, split: str = "test") -> Corpus:
     """Claims → abstracts with titles: 5,183 documents, 300 queries."""
     here = folder / "SciFact" / "beir_converted"
-    with gzip.open(here / "corpus.jsonl.gz", "rb") as file:
-        data = file.read()
-    rows = [json.loads(line) for line in _lines_of(data)]
+    rows = reading.json_lines(here / "corpus.jsonl.gz", "_id", "title", "text")
     papers = [Paper(row["_id"], row["title"], row["text"]) for row in rows]
-    texts = {row["_id"]: row["text"] for row in _json_lines(here / "queries.jsonl")}
+    texts = {row["_id"]: row["text"] for row in reading.json_lines(here / "queries.jsonl", "_id", "text")}
     relevant: dict[str, set[str]] = {}
     for line in (here / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query, paper, _ = line.split("\t")
@@ -101,48 +98,30 @@ def scifact(folder: Path, split: str = "test") -> Corpus:
 
 def xquad(folder: Path, language: str) -> Corpus:
     """Questions → the paragraphs that answer them: 240 documents, some 1,185 queries."""
-    data = json.loads((folder / "XQuAD" / f"xquad.{language}.json").read_text(encoding="utf-8"))["data"]
-    papers: list[Paper] = []
-    relevant: dict[str, set[str]] = {}
-    for article in data:
-        for paragraph in article["paragraphs"]:
-            name = str(len(papers))
-            papers.append(Paper(name, None, paragraph["context"].strip()))
-            for asked in paragraph["qas"]:
-                relevant.setdefault(asked["question"].strip(), set()).add(name)
-    return _by_text(f"xquad-{language}", "query", papers, relevant)
+    ((_, measure),) = retrieval.xquad(language)(folder / "XQuAD")
+    return _of(f"xquad-{language}", "query", measure)
 
 
 def belebele(folder: Path, documents: str, queries: str) -> Corpus:
     """Questions in one language → passages in another: 488 documents, 900 queries."""
-    passages = list(_json_lines(folder / "Belebele" / f"{documents}_Latn.jsonl"))
-    papers = [Paper(str(number), None, row["text"].strip()) for number, row in enumerate(passages)]
-    places = {place: str(number) for number, place in enumerate(_places(passages))}
-    relevant: dict[str, set[str]] = {}
-    asked = list(_json_lines(folder / "Belebele" / f"{queries}_Latn.jsonl"))
-    for row, place in zip(asked, _places(asked), strict=True):
-        for item in row["items"]:
-            relevant.setdefault(item["question"].strip(), set()).add(places[place])
-    return _by_text(f"belebele-{documents}-{queries}", "query", papers, relevant)
+    ((_, measure),) = retrieval.belebele(f"{documents}_Latn-{queries}_Latn")(folder / "Belebele")
+    return _of(f"belebele-{documents}-{queries}", "query", measure)
 
 
 def cosqa(folder: Path, split: str = "test") -> Corpus:
     """Web queries → Python functions: 6,267 documents, 500 queries."""
     here = folder / "CoSQA"
-    with gzip.open(here / "code_idx_map.txt.gz", "rt", encoding="utf-8") as file:
-        codes = json.load(file)
+    codes = reading.json_of(here / "code_idx_map.txt.gz")
     papers = [Paper(str(number), None, code, ".py") for code, number in codes.items()]
-    rows = json.loads((here / f"cosqa-retrieval-{split}-500.json").read_text(encoding="utf-8"))
+    rows = reading.json_of(here / f"cosqa-retrieval-{split}-500.json")
     queries = {row["idx"]: row["doc"] for row in rows}
     return Corpus("cosqa", "code retrieval", papers, queries, {row["idx"]: {str(row["retrieval_idx"])} for row in rows})
 
 
 def mbpp(folder: Path) -> Corpus:
     """Tasks → Python programs that solve them: 974 documents, 974 queries."""
-    rows = list(_json_lines(folder / "MBPP" / "mbpp.jsonl"))
-    papers = [Paper(str(row["task_id"]), None, row["code"], ".py") for row in rows]
-    queries = {str(row["task_id"]): row["text"] for row in rows}
-    return Corpus("mbpp", "code retrieval", papers, queries, {name: {name} for name in queries})
+    ((_, measure),) = retrieval.mbpp(folder / "MBPP")
+    return _of("mbpp", "code retrieval", measure, ".py")
 
 
 def library(_: Path) -> Corpus:
@@ -205,27 +184,12 @@ CORPORA: dict[str, Callable[[Path], Corpus]] = {
 """The sets of the table, small ones first."""
 
 
-def _by_text(name: str, task: str, papers: list[Paper], relevant: dict[str, set[str]]) -> Corpus:
-    """A corpus whose queries are named by their number; a question that is asked twice is one query."""
-    queries = {str(number): text for number, text in enumerate(relevant)}
-    return Corpus(name, task, papers, queries, {number: relevant[text] for number, text in queries.items()})
-
-
-def _places(rows: list[Any]) -> list[tuple[str, int]]:
-    """The page that each passage is from, and its number among those of that page: the same in every language."""
-    seen: dict[str, int] = {}
-    places = []
-    for row in rows:
-        page = row["metadata"]["extra"]["url"]
-        seen[page] = seen.get(page, -1) + 1
-        places.append((page, seen[page]))
-    return places
-
-
-def _json_lines(path: Path) -> Iterator[Any]:
-    return map(json.loads, _lines_of(path.read_bytes()))
-
-
-def _lines_of(data: bytes) -> list[bytes]:
-    """Lines that end with a line feed alone: texts hold other separators."""
-    return [line for line in data.split(b"\n") if line.strip()]
+def _of(name: str, task: str, measure: Measure, suffix: str = ".txt") -> Corpus:
+    """A published task as a corpus; its documents and queries are named by their numbers."""
+    assert isinstance(measure, Retrieval)
+    papers = [Paper(str(i), None, text, suffix) for i, text in enumerate(measure.documents)]
+    queries = {str(i): text for i, text in enumerate(measure.queries)}
+    relevant = {
+        str(i): {str(row) for row, grade in grades.items() if grade > 0} for i, grades in enumerate(measure.grades)
+    }
+    return Corpus(name, task, papers, queries, relevant)

@@ -44,7 +44,8 @@ def pack(path: Path, files: dict[str, str]) -> None:
 def sts_benchmark(data: Path) -> None:
     def rows(file: str, year: str) -> list[list[str]]:
         return [
-            ["main", file, year, f"{i:04}", score, a, f'{b} "so'] for i, (score, a, b) in enumerate(zip(SCORES, ENGLISH, GERMAN))
+            ["main", file, year, f"{i:04}", score, a, f'{b} "so']
+            for i, (score, a, b) in enumerate(zip(SCORES, ENGLISH, GERMAN, strict=False))
         ]
 
     for part, year in (("train", "2012test"), ("dev", "2012train"), ("test", "2016")):
@@ -100,7 +101,10 @@ def tatoeba(data: Path) -> None:
 
 def ntrex(data: Path) -> None:
     names = {"NTREX-128/newstest2019-src.eng.txt": ENGLISH, "NTREX-128/newstest2019-ref.deu.txt": GERMAN}
-    pack(data / "NTREX" / "NTREX-128.tar.xz", {name: "".join(f"{line} \n" for line in text) for name, text in names.items()})
+    pack(
+        data / "NTREX" / "NTREX-128.tar.xz",
+        {name: "".join(f"{line} \n" for line in text) for name, text in names.items()},
+    )
 
 
 def labelled(count: int) -> list[list[str]]:
@@ -122,7 +126,9 @@ def counterfactual(data: Path) -> None:
 
 def tweets(data: Path) -> None:
     def rows(first: int, count: int) -> list[list[str]]:
-        return [[f"id{i}", f" so {i} ", ["positive", "neutral", "negative"][i % 3]] for i in range(first, first + count)]
+        return [
+            [f"id{i}", f" so {i} ", ["positive", "neutral", "negative"][i % 3]] for i in range(first, first + count)
+        ]
 
     head = ["textID", "text", "sentiment"]
     put(data / "TweetSentimentExtraction" / "kaggle_train.csv", lines(head, *rows(0, 9), separator=","))

@@ -87,7 +87,9 @@ def test_after_kill_9_only_what_was_not_written_is_embedded(tmp_path: Path) -> N
     assert len(kept(tmp_path, Counted()).missing([f"{i:04}" for i in range(STEP + 9)])) == 9
 
 
-def test_another_model_or_quantization_has_another_fingerprint(tiny: Embedder, tiny_f32: Embedder, tmp_path: Path) -> None:
+def test_another_model_or_quantization_has_another_fingerprint(
+    tiny: Embedder, tiny_f32: Embedder, tmp_path: Path
+) -> None:
     other = Embedder(write_tiny_checkpoint(tmp_path / "other", seed=1))
     shorter = Embedder(tiny.name, max_seq_length=1000)
     prints = {fingerprint(model) for model in (tiny, tiny_f32, other, shorter)}

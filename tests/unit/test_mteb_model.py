@@ -135,7 +135,9 @@ def test_mteb_and_the_protocols_here_come_to_the_same_scores(mteb: Any, tiny: Em
     task = local_task(
         mteb, "STS", "MadeSTS", "cosine_spearman", lambda: DatasetDict({"test": Dataset.from_dict(pairs)})
     )
-    assert score_of(mteb, tiny, task) == pytest.approx(own_score(tiny, Similarity(texts[:30], texts[30:], scores)), abs=1e-6)
+    assert score_of(mteb, tiny, task) == pytest.approx(
+        own_score(tiny, Similarity(texts[:30], texts[30:], scores)), abs=1e-6
+    )
 
     def rows(part: list[tuple[str, int]]) -> Any:
         return Dataset.from_dict({"text": [text for text, _ in part], "label": [label for _, label in part]})
@@ -146,7 +148,10 @@ def test_mteb_and_the_protocols_here_come_to_the_same_scores(mteb: Any, tiny: Em
         lambda: DatasetDict({"train": rows(train), "test": rows(test)}),
     )  # fmt: skip
     measure = Classification(
-        [t for t, _ in train], [str(label) for _, label in train], [t for t, _ in test], [str(label) for _, label in test]
+        [t for t, _ in train],
+        [str(label) for _, label in train],
+        [t for t, _ in test],
+        [str(label) for _, label in test],
     )
     assert score_of(mteb, tiny, task) == pytest.approx(own_score(tiny, measure), abs=1e-6)
 

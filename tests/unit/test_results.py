@@ -129,7 +129,9 @@ def test_a_table_has_a_row_for_each_part_and_one_for_many(table: Table) -> None:
     assert table.rows[1].scores == {Q8: pytest.approx(45)}
 
 
-def test_means_are_of_tasks_that_every_setting_has_and_differences_of_those_with_a_published_score(table: Table) -> None:
+def test_means_are_of_tasks_that_every_setting_has_and_differences_of_those_with_a_published_score(
+    table: Table,
+) -> None:
     means = {mean.name: mean for mean in table.means()}
     assert set(means) == {"STS", "Classification", "all"}  # the other two have one setting only
     assert means["Classification"].scores[Q8] == pytest.approx(75)

@@ -1,9 +1,9 @@
 """What a task asks of vectors, scored as MTEB scores it.   (texts and what is known of them → what to embed → figures)
 
 A protocol names its texts and their prompts (`inputs`), and turns their vectors into figures (`score`), in the same
-order; who embeds is not its business. The prompts are those that the checkpoint names after MTEB's kinds of task, as its
-registration in MTEB has them, but for one: the published scores of bitext mining come out with "sentence similarity"
-(Bosnian of Tatoeba: 69.5, published 70.2) and not with the checkpoint's "search result" (64.0).
+order; who embeds is not its business. The prompts are those that the checkpoint names after MTEB's kinds of task, as
+its registration in MTEB has them, but for one: the published scores of bitext mining come out with "sentence
+similarity" (Bosnian of Tatoeba: 69.5, published 70.2) and not with the checkpoint's "search result" (64.0).
 
 Source: MTEB 2 (Muennighoff et al. 2022, arXiv:2210.07316, section 3), its classes AbsTaskSTS,
 AbsTaskPairClassification, AbsTaskBitextMining, AbsTaskRetrieval, AbsTaskClassification and AbsTaskClustering, with the
@@ -184,8 +184,8 @@ class Retrieval:
 
     def score(self, vectors: Sequence[FloatArray]) -> Scores:
         """NDCG, MAP, recall, precision and MRR at the CUTS."""
-        order = np.array(sorted(range(len(self.documents)), key=self.names.__getitem__, reverse=True), np.intp)
-        order = order if self.names else np.arange(len(self.documents))
+        rows = range(len(self.documents))
+        order = np.array(sorted(rows, key=self.names.__getitem__, reverse=True) if self.names else rows, np.intp)
         ranked = order[_ranked(vectors[0], vectors[1][order], max(CUTS))]
         figures: dict[str, float] = {}
         for name, metric in _RANKING.items():
