@@ -150,9 +150,10 @@ def _check_table(path: Path) -> None:
 
 def _write_table(path: Path, results: Path) -> None:
     from gemlet.dataset import whole_file
+    from gemlet.evaluation.pages import to_html, to_markdown
     from gemlet.evaluation.published import kept_published
     from gemlet.evaluation.results import read_results
-    from gemlet.evaluation.tables import make_table, to_html, to_markdown
+    from gemlet.evaluation.tables import make_table
 
     table = make_table(read_results(results), kept_published(results))
     if path.suffix.lower() in (".png", ".svg"):

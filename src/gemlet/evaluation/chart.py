@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gemlet.dataset import whole_file
 from gemlet.errors import InputError, MissingExtra
-from gemlet.evaluation.tables import Table, labels_of
+from gemlet.evaluation.pages import names_of
+from gemlet.evaluation.tables import Table
 
 SUFFIXES = (".png", ".svg")
 
@@ -28,9 +29,9 @@ def draw_table(table: Table, path: str | os.PathLike[str]) -> None:
     rows = list(reversed(table.rows))
     figure = Figure(figsize=(9, 1.5 + 0.28 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    for setting, label in zip(table.settings, labels_of(table.settings), strict=True):
+    for setting, name in names_of(table.settings).items():
         points = [(row.scores[setting], place) for place, row in enumerate(rows) if setting in row.scores]
-        axes.scatter([x for x, _ in points], [y for _, y in points], s=14, label=label, zorder=3)
+        axes.scatter([x for x, _ in points], [y for _, y in points], s=14, label=f"{name}, {setting.dim}", zorder=3)
     known = [(row.comparable, place) for place, row in enumerate(rows) if row.comparable is not None]
     if known:
         rings = axes.scatter([x for x, _ in known], [y for _, y in known], s=60, label="published", zorder=2)

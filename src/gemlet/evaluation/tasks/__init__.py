@@ -2,7 +2,7 @@
 
     DATA/
     ├── STSBenchmark/           a folder for each data set, its files as their publisher lays them out
-    ├── SciFact/                (docs/quality-data.md says where each is from)
+    ├── SciFact/                (docs/uses/published.md lists them)
     ├── ...
     ├── mteb_results_embeddinggemma.csv    published scores, if there are any to stand beside
     └── README.md                          a table of other models' scores, if there is one
