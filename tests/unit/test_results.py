@@ -9,14 +9,14 @@ from gemlet import InputError, MissingExtra
 from gemlet.evaluation.chart import check_chart, draw_table
 from gemlet.evaluation.pages import names_of, to_html, to_markdown
 from gemlet.evaluation.published import Published, keep_published, kept_published, read_published
-from gemlet.evaluation.results import Result, Setting, read_results, write_result
+from gemlet.evaluation.results import Configuration, Result, read_results, write_result
 from gemlet.evaluation.tables import Table, make_table
 from gemlet.evaluation.tasks import TASKS
 
-Q8, SHORT = Setting("gemma", "q8_0", 768), Setting("gemma", "q8_0", 256)
+Q8, SHORT = Configuration("gemma", "q8_0", 768), Configuration("gemma", "q8_0", 256)
 
 
-def write(folder: Path, setting: Setting, task: str, **scores: float) -> Path:
+def write(folder: Path, setting: Configuration, task: str, **scores: float) -> Path:
     figures = {part.replace("_", "-"): {"main_score": value, "other": [value]} for part, value in scores.items()}
     return write_result(folder, setting, "abc", TASKS[task], figures, 1.5)
 
@@ -166,7 +166,11 @@ def test_the_first_table_says_what_each_setting_loses_against_the_first(table: T
 def test_settings_go_from_long_and_exact_to_short_and_rounded_and_name_a_model_only_where_two_are_alike(
     tmp_path: Path,
 ) -> None:
-    exact, small, other = Setting("gemma", "f32", 768), Setting("small", "q4_0", 768), Setting("tuned", "q8_0", 768)
+    exact, small, other = (
+        Configuration("gemma", "f32", 768),
+        Configuration("small", "q4_0", 768),
+        Configuration("tuned", "q8_0", 768),
+    )
     for setting in (SHORT, small, other, Q8, exact):
         write(tmp_path, setting, "STS12", default=0.5)
     table = make_table(read_results(tmp_path), Published())

@@ -12,7 +12,7 @@ from gemlet.cli.options import load
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
-    from gemlet.evaluation.running import Chosen, Evaluation
+    from gemlet.evaluation.running import Chosen, PublishedTasks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,14 +76,14 @@ def _run(
     from tqdm import tqdm
 
     from gemlet.evaluation.published import keep_published, read_published
-    from gemlet.evaluation.running import Evaluation
+    from gemlet.evaluation.running import PublishedTasks
     from gemlet.evaluation.tasks import chosen, present
 
     named = chosen(tasks)
     present(data, named)
     published = read_published(data)
     embedder = load(model["model"], model["quantization"], model["threads"], model["offline"])
-    evaluation = Evaluation(data, results, embedder, model["model"])
+    evaluation = PublishedTasks(data, results, embedder, model["model"])
     if as_list:
         _list(evaluation, named, as_json)
         return
@@ -110,7 +110,7 @@ def _run(
         echo(json.dumps(rows, ensure_ascii=False))
 
 
-def _list(evaluation: "Evaluation", named: "Chosen", as_json: bool) -> None:
+def _list(evaluation: "PublishedTasks", named: "Chosen", as_json: bool) -> None:
     costs = list(evaluation.costs(named))
     if as_json:
         rows = [

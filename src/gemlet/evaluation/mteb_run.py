@@ -6,7 +6,7 @@ from typing import Any
 
 from gemlet.errors import InputError, MissingExtra
 from gemlet.evaluation.mteb_model import GemletModel
-from gemlet.evaluation.results import Setting
+from gemlet.evaluation.results import Configuration
 
 
 def run_by_name(names: Sequence[str], model: GemletModel, results: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def run_by_name(names: Sequence[str], model: GemletModel, results: Path) -> list
     paths = []
     for task in _tasks(mteb, names):
         for result in mteb.evaluate(model, task, cache=None).task_results:
-            setting = Setting(model.name, model.embedder.quantization, model.embedder.truncate_dim)
+            setting = Configuration(model.name, model.embedder.quantization, model.embedder.truncate_dim)
             path = results / setting.folder / model.revision / f"{result.task_name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             result.to_disk(path)

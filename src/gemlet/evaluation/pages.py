@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterator, Sequence
 
-from gemlet.evaluation.results import Setting
+from gemlet.evaluation.results import Configuration
 from gemlet.evaluation.tables import Mean, Row, Table
 from gemlet.evaluation.tasks import TASKS
 
@@ -100,7 +100,7 @@ def _beside_rivals(table: Table) -> Section:
 _DATA = {"equal": "the same", "near": "nearly", "other": "no: not to be compared"}
 
 
-def names_of(settings: Sequence[Setting]) -> dict[Setting, str]:
+def names_of(settings: Sequence[Configuration]) -> dict[Configuration, str]:
     """What each is called beside others of its dimension: the quantization, and the model where two have the same."""
     models: dict[str, set[str]] = {}
     for setting in settings:
@@ -113,16 +113,16 @@ def names_of(settings: Sequence[Setting]) -> dict[Setting, str]:
     }
 
 
-def _label(table: Table, setting: Setting) -> str:
+def _label(table: Table, setting: Configuration) -> str:
     return f"{names_of(table.settings)[setting]}, {setting.dim}"
 
 
-def _cells(row: Row, settings: Sequence[Setting]) -> list[str]:
+def _cells(row: Row, settings: Sequence[Configuration]) -> list[str]:
     mark = " *" if row.published is not None and row.comparable is None else ""
     return [row.name, _number(row.published) + mark, *(_beside(row.scores.get(s), row.comparable) for s in settings)]
 
 
-def _mean_cells(mean: Mean, settings: Sequence[Setting]) -> list[str]:
+def _mean_cells(mean: Mean, settings: Sequence[Configuration]) -> list[str]:
     """A mean; its difference is that of the tasks with a published score."""
     beside = f" of {mean.compared}" if mean.compared not in (0, mean.tasks) else ""
     cells = [f"mean of {mean.name} ({mean.tasks})", _number(mean.published) + beside]

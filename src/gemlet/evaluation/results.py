@@ -24,7 +24,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class Configuration:
     """What was measured: a model's name, the type of its matrices, how many numbers a vector has."""
 
     model: str
@@ -41,14 +41,14 @@ class Setting:
 class Result:
     """A task in one setting: for each part its main score, times 100."""
 
-    setting: Setting
+    setting: Configuration
     task: str
     split: str
     scores: dict[str, float]
 
 
 def write_result(
-    folder: Path, setting: Setting, revision: str, task: Task, scores: dict[str, Scores], seconds: float
+    folder: Path, setting: Configuration, revision: str, task: Task, scores: dict[str, Scores], seconds: float
 ) -> Path:
     """Write the file of a task, whole or not at all; parts that it has and that were not measured now stay.
 
@@ -86,7 +86,7 @@ def read_results(folder: Path) -> list[Result]:
     for path in sorted(folder.glob("*__*__*/*/*.json")):
         if name := _FOLDER.match(path.parent.parent.name):
             value = _read(path)
-            setting = Setting(name[1], name[2], int(name[3]))
+            setting = Configuration(name[1], name[2], int(name[3]))
             for split, rows in value["scores"].items():
                 scores = {row["hf_subset"]: 100 * float(row["main_score"]) for row in rows}
                 found.append(Result(setting, value["task_name"], split, scores))

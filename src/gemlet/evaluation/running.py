@@ -19,7 +19,7 @@ from gemlet.embedder import Embedder
 from gemlet.errors import InputError
 from gemlet.evaluation.kept import KeptVectors, Progress
 from gemlet.evaluation.protocols import Inputs, Measure, Scores
-from gemlet.evaluation.results import Setting, write_result
+from gemlet.evaluation.results import Configuration, write_result
 from gemlet.evaluation.tasks import Task
 from gemlet.pretrained.pins import PINNED
 from gemlet.prompts import find_prompt
@@ -44,7 +44,7 @@ class Cost:
     tokens: int
 
 
-class Evaluation:
+class PublishedTasks:
     """One model on the tasks of one folder of data."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Evaluation:
                     done(task, part, dim, scores[dim][part])
             seconds = (time.perf_counter() - begin) / len(dims)
             for dim, parts in scores.items():
-                setting = Setting(self.model, self._embedder.quantization, dim)
+                setting = Configuration(self.model, self._embedder.quantization, dim)
                 write_result(self._results, setting, self.revision, task, parts, seconds)
 
     def _parts(self, chosen: Chosen) -> Iterator[tuple[Task, str, Measure]]:

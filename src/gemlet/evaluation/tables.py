@@ -11,7 +11,7 @@ import numpy as np
 
 from gemlet.errors import InputError
 from gemlet.evaluation.published import Published
-from gemlet.evaluation.results import Result, Setting
+from gemlet.evaluation.results import Configuration, Result
 from gemlet.evaluation.tasks import TASKS, Task
 
 _SHOWN_PARTS = 8
@@ -24,7 +24,7 @@ class Row:
 
     task: Task
     parts: tuple[str, ...]
-    scores: dict[Setting, float]
+    scores: dict[Configuration, float]
     published: float | None
     rivals: dict[str, float | None]
 
@@ -47,17 +47,17 @@ class Mean:
 
     name: str
     tasks: int
-    scores: dict[Setting, float]
+    scores: dict[Configuration, float]
     compared: int
     published: float | None
-    differences: dict[Setting, float]
+    differences: dict[Configuration, float]
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows and settings, the longest vectors first, then the least rounded weights; rivals: other models' names."""
 
-    settings: list[Setting]
+    settings: list[Configuration]
     rows: list[Row]
     rivals: list[str]
 
@@ -121,6 +121,6 @@ def _tasks(rows: Sequence[Row]) -> int:
 _FROM_EXACT = ("f32", "f16", "bf16", "q8_0", "mixed", "q4_0")
 
 
-def _order(setting: Setting) -> tuple[int, int, str, str]:
+def _order(setting: Configuration) -> tuple[int, int, str, str]:
     known = _FROM_EXACT.index(setting.quantization) if setting.quantization in _FROM_EXACT else len(_FROM_EXACT)
     return (-setting.dim, known, setting.quantization, setting.model)
