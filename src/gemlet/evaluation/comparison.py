@@ -1,7 +1,7 @@
 """Figures of every setting → the base's with intervals, and each other one beside it.   (Outcome → Evaluation)"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gemlet.evaluation.advice import Verdict, judged
@@ -16,9 +16,10 @@ FEW = 30
 
 @dataclass(frozen=True)
 class Outcome:
-    """The figures of one setting, the first is the one to go by."""
+    """The figures of one setting, the first is the one to go by; and in what its weights ran."""
 
     figures: list[Sampled]
+    quantization: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def evaluation_of(
     return Evaluation(
         kind,
         what,
-        trial.base,
+        replace(trial.base, quantization=outcomes[trial.base].quantization),
         [figure_of(one, trial.seed) for one in base],
         [_compared(trial, setting, base, outcomes[setting].figures) for setting in trial.settings[1:]],
         list(hard),

@@ -50,6 +50,7 @@ class Encoder:
         self, embedder: Embedder, widest: Setting, settings: list[Setting], tell: Callable[[int], None]
     ) -> None:
         self._embedder, self._dim, self.settings, self._tell = embedder, widest.dim, settings, tell
+        self.quantization = embedder.quantization
 
     def texts(self, texts: Sequence[str], prompt_name: str) -> FloatArray:
         """[n, dim] float32 unit vectors; equal texts are embedded once."""

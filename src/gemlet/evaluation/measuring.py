@@ -13,7 +13,7 @@ from gemlet.evaluation import hardest, metrics
 from gemlet.evaluation.comparison import Evaluation, Outcome, evaluation_of
 from gemlet.evaluation.embedding import Trial, encoders
 from gemlet.evaluation.exact import Best
-from gemlet.evaluation.metrics import Codes, Values
+from gemlet.evaluation.metrics import Codes, Ranked, Values
 from gemlet.evaluation.own import Labelled, Pairs, Retrieval
 from gemlet.evaluation.resampling import Rows, Sampled, mean_of
 from gemlet.evaluation.settings import Setting, cut
@@ -32,7 +32,8 @@ def evaluate_retrieval(data: Retrieval, trial: Trial = _DEFAULT, *, k: int = 10,
 
     The first figure is the one that is recommended by. Raises InputError, ModelError and its kin, OutputError.
     """
-    found: dict[Setting, Best] = {}
+    outcomes: dict[Setting, Outcome] = {}
+    base = np.empty((0, 0), np.intp)
     queries = [query.text for query in data.queries]
     for encoder in encoders(trial, len(queries) + len(data.documents)):
         asked = encoder.texts(queries, task)
@@ -40,17 +41,17 @@ def evaluate_retrieval(data: Retrieval, trial: Trial = _DEFAULT, *, k: int = 10,
         for block in encoder.documents(data.documents):
             for setting, ranking in best.items():
                 ranking.add(cut(block, setting.dim))
-        found |= best
-    outcomes = {setting: Outcome(_ranking_figures(data, best, k)) for setting, best in found.items()}
-    base = found[trial.base]
-    hard = hardest.of_retrieval(data, base.rows, metrics.ndcg(base.rows, data.grades, k))
+        for setting, ranking in best.items():
+            outcomes[setting] = Outcome(_ranking_figures(data, ranking.rows, k), encoder.quantization)
+        base = best[trial.base].rows if trial.base in best else base
+    hard = hardest.of_retrieval(data, base, metrics.ndcg(base, data.grades, k))
     judged = sum(len(grade) for grade in data.grades)
     what = f"{len(queries)} queries, {len(data.documents)} documents, {judged} judgements"
     return evaluation_of("retrieval", what, trial, outcomes, hard, data.notes)
 
 
-def _ranking_figures(data: Retrieval, best: Best, k: int) -> list[Sampled]:
-    rows, grades = best.rows, data.grades
+def _ranking_figures(data: Retrieval, rows: Ranked, k: int) -> list[Sampled]:
+    grades = data.grades
     deep = {f"recall@{DEPTH}": metrics.recall(rows, grades, DEPTH)} if k < DEPTH < len(data.documents) else {}
     each = {
         f"ndcg@{k}": metrics.ndcg(rows, grades, k),
@@ -68,16 +69,18 @@ def evaluate_pairs(data: Pairs, trial: Trial = _DEFAULT) -> Evaluation:
 
     Raises InputError, ModelError and its kin, OutputError.
     """
-    found: dict[Setting, Values] = {}
+    outcomes: dict[Setting, Outcome] = {}
+    base = np.empty(0)
     size = len(data.left)
     for encoder in encoders(trial, 2 * size):
         vectors = encoder.texts([*data.left, *data.right], "sentence similarity")
         for setting in encoder.settings:
             own = cut(vectors, setting.dim)
-            found[setting] = np.einsum("ij,ij->i", own[:size], own[size:], dtype=np.float64)
-    outcomes = {setting: Outcome(_pair_figures(data, cosines)) for setting, cosines in found.items()}
+            cosines = np.einsum("ij,ij->i", own[:size], own[size:], dtype=np.float64)
+            outcomes[setting] = Outcome(_pair_figures(data, cosines), encoder.quantization)
+            base = cosines if setting == trial.base else base
     what = f"{size} pairs, scores {data.scores.min():g} to {data.scores.max():g}"
-    return evaluation_of("pairs", what, trial, outcomes, hardest.of_pairs(data, found[trial.base]), [])
+    return evaluation_of("pairs", what, trial, outcomes, hardest.of_pairs(data, base), [])
 
 
 def _pair_figures(data: Pairs, cosines: Values) -> list[Sampled]:
@@ -119,7 +122,7 @@ def evaluate_labels(data: Labelled, trial: Trial = _DEFAULT) -> Evaluation:
             held_out = classifier.held_out_
             assert held_out is not None
             alone = int(np.isnan(held_out[:, 0]).sum())
-            outcomes[setting] = Outcome(_label_figures(truth, held_out, groups))
+            outcomes[setting] = Outcome(_label_figures(truth, held_out, groups), encoder.quantization)
             if setting == trial.base:
                 hard = hardest.of_labels(data, held_out, classifier.classes_.tolist())
     what = f"{len(data.texts)} texts, {int(truth.max()) + 1} labels"

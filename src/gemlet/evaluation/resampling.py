@@ -1,10 +1,10 @@
 """How sure a figure, or the difference of two, is: the rows are drawn again.   (rows → figure) → interval, p
 
 Interval: the bootstrap (Efron 1979). As many rows as there are, drawn with replacement, RESAMPLES times; the middle 95%
-of their figures, moved so that their mean is the figure itself. For a mean that is the plain percentile interval: with
-40 values like those of nDCG it holds the truth as often as BCa's. F1 and V-measure are higher of rows that repeat
-themselves; the move takes that out, where BCa's correction, which is made for small biases, falls to the least of all
-resamples and holds the truth less often than either. bench/intervals.py counts it.
+of their figures (percentile). For means like nDCG it holds the truth as often as BCa's, and needs no jackknife. What is
+no mean may be higher of rows that repeat themselves, as V-measure is: its resamples are moved so that their mean is the
+figure itself. BCa's correction, which is made for small biases, falls there to the least of all resamples and holds the
+truth less often than no correction at all. bench/intervals.py counts it.
 
 Paired test: both settings answer the same rows, so the differences are resampled, which is far sharper than to compare
 two intervals. p of a mean: signs of the differences are flipped (Fisher 1935; Smucker, Allan & Carterette 2007 for
@@ -88,7 +88,7 @@ class Difference:
 def figure_of(sampled: Sampled, seed: int = 0) -> Figure:
     """The figure with its interval; the same seed gives the same one. Raises InputError without rows."""
     _check(sampled.size)
-    low, high = _interval(sampled.value, _resampled(sampled, seed), sampled.least)
+    low, high = _interval(_centred(sampled.value, _resampled(sampled, seed), sampled.values is not None), sampled.least)
     return Figure(sampled.name, sampled.value, low, high)
 
 
@@ -97,15 +97,15 @@ def difference_of(base: Sampled, other: Sampled, seed: int = 0) -> Difference:
     if base.size != other.size:
         raise InputError(f"{base.size} and {other.size} rows cannot be paired: measure both settings on the same ones")
     _check(base.size)
+    value = other.value - base.value
     if base.values is not None and other.values is not None:
         gaps = other.values - base.values
-        both = mean_of(base.name, gaps)
-        low, high = _interval(both.value, _resampled(both, seed), -1)
-        return Difference(base.name, both.value, low, high, _flipped(gaps, seed))
-    value = other.value - base.value
-    gaps = _resampled(other, seed) - _resampled(base, seed)  # of the same rows: the seed is the same
-    low, high = _interval(value, gaps, -1)
-    return Difference(base.name, value, low, high, _two_sided(value, gaps))
+        low, high = _interval(_resampled(mean_of(base.name, gaps), seed), least=-1)
+        return Difference(base.name, value, low, high, _flipped(gaps, seed))
+    drawn = _resampled(other, seed) - _resampled(base, seed)  # of the same rows: the seed is the same
+    drawn = _centred(value, drawn, is_mean=False)
+    low, high = _interval(drawn, least=-1)
+    return Difference(base.name, value, low, high, _two_sided(drawn))
 
 
 def _resampled(sampled: Sampled, seed: int) -> Values:
@@ -122,13 +122,20 @@ def _resampled(sampled: Sampled, seed: int) -> Values:
     return found
 
 
-def _interval(value: float, resampled: Values, least: float) -> tuple[float, float]:
-    known = resampled[np.isfinite(resampled)]  # all rows of a small draw may be the same: no correlation
+def _centred(value: float, drawn: Values, is_mean: bool) -> Values:
+    """What is known of the resamples: a small draw of rows that are all the same has no correlation."""
+    known = drawn[np.isfinite(drawn)]
     if not len(known) or not np.isfinite(value):
+        return known[:0]
+    return known if is_mean else known + (value - known.mean())
+
+
+def _interval(drawn: Values, least: float) -> tuple[float, float]:
+    if not len(drawn):
         return float("nan"), float("nan")
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known, (tail, 1 - tail)) + (value - known.mean())
-    return float(np.clip(low, least, value)), float(np.clip(high, value, 1))
+    low, high = np.clip(np.quantile(drawn, (tail, 1 - tail)), least, 1)
+    return float(low), float(high)
 
 
 def _flipped(gaps: Values, seed: int) -> float:
@@ -146,13 +153,11 @@ def _flipped(gaps: Values, seed: int) -> float:
     return (as_far + 1) / (FLIPS + 1)
 
 
-def _two_sided(value: float, gaps: Values) -> float:
-    known = gaps[np.isfinite(gaps)]
-    if not len(known) or not np.isfinite(value):
+def _two_sided(drawn: Values) -> float:
+    if not len(drawn):
         return float("nan")
-    known = known + (value - known.mean())
-    side = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return min(1.0, 2 * (side + 1) / (len(known) + 1))
+    side = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return min(1.0, 2 * (side + 1) / (len(drawn) + 1))
 
 
 def _check(size: int) -> None:
