@@ -39,6 +39,8 @@ def clustered(rng: np.random.Generator, size: int) -> Sampled:
 
 def drawn(sampled: Sampled, rng: np.random.Generator, times: int) -> Values:
     """Figures of resamples."""
+    if sampled.values is not None:
+        return np.asarray(sampled.values[rng.integers(sampled.size, size=(times, sampled.size))].mean(axis=1))
     return np.array([sampled.of(rng.integers(sampled.size, size=sampled.size)) for _ in range(times)])
 
 
