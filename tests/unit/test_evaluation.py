@@ -33,7 +33,7 @@ from gemlet.evaluation.resampling import Difference
 from gemlet.evaluation.settings import by_model, cut
 from gemlet.vectors import normalize
 
-WORDS = "red sea one task title query search result sentence clustering".split()
+WORDS = ["red", "sea", "one", "task", "title", "query", "search", "result", "sentence", "clustering"]
 DOCUMENTS = {f"d{n}": f"{WORDS[n % 10]} the {WORDS[n // 10]} {WORDS[n * 7 % 10]}" for n in range(40)}
 QUERIES = {f"q{n}": f"{WORDS[n % 10]} {WORDS[n // 10]}" for n in range(20)}
 QRELS = {f"q{n}": {f"d{n}": 2, f"d{n + 10}": 1, f"d{n + 1}": 0} for n in range(20)}

@@ -27,7 +27,7 @@ COMMANDS = {
     "classify": "Label rows: from names of labels, or from examples.",
     "cluster": "Put rows into groups of like meaning.",
     "map": "Draw rows as a map, near for what is alike.",
-    "eval": "Measure how good the vectors are, on your own data.",
+    "eval": "Measure how good the vectors are, on published tasks or your own data.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }
