@@ -62,14 +62,13 @@ def judged(base: Setting, other: Setting, difference: Difference, rows: int) -> 
 
 def _gap(difference: Difference) -> str:
     """0.4 points less (0.1 to 0.7)."""
-    value, low, high = (100 * part for part in (difference.value, difference.low, difference.high))
-    if round(value, 2) == 0:
+    value, low, high = (round(100 * part, 2) for part in (difference.value, difference.low, difference.high))
+    if value == 0:
         return f"no more and no less ({low:+.2f} to {high:+.2f} points)"
-    if value < 0:
-        ends = f"{-high:.2f} to {-low:.2f}" if high <= 0 else f"{-low:.2f} less to {high:.2f} more"
-        return f"{-value:.2f} points less ({ends})"
-    ends = f"{low:.2f} to {high:.2f}" if low >= 0 else f"{-low:.2f} less to {high:.2f} more"
-    return f"{value:.2f} points more ({ends})"
+    ends = f"{-low:.2f} less to {high:.2f} more"
+    if low >= 0 or high <= 0:
+        ends = " to ".join(f"{end:.2f}" for end in sorted((abs(low), abs(high))))
+    return f"{abs(value):.2f} points {'less' if value < 0 else 'more'} ({ends})"
 
 
 def _size(base: Setting, other: Setting) -> str:

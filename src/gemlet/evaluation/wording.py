@@ -1,5 +1,6 @@
 """What terminal and reports say alike of an Evaluation.   (Evaluation → words)"""
 
+from gemlet.evaluation.advice import MARGIN
 from gemlet.evaluation.comparison import Comparison, Evaluation
 from gemlet.evaluation.resampling import Difference, Figure
 
@@ -49,9 +50,18 @@ def difference_rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def advice(evaluation: Evaluation) -> list[str]:
-    """A sentence for each comparison, by the figure that counts."""
+    """A sentence for each comparison, by the figure that counts; what else is surely lower is said with it."""
     name = name_of(evaluation.figures[0].name)
-    return [f"{one.verdict.text} (by {name})" for one in evaluation.comparisons]
+    return [f"{one.verdict.text} (by {name}){_also_lower(one)}" for one in evaluation.comparisons]
+
+
+def _also_lower(comparison: Comparison) -> str:
+    if comparison.verdict.choice == "a trade":
+        return ""
+    lower = [gap for gap in comparison.differences[1:] if gap.high < -MARGIN]
+    return "".join(
+        f"; but {name_of(gap.name)} is surely lower, by {_points(-gap.high)} points or more" for gap in lower
+    )
 
 
 def p_of(p: float) -> str:
@@ -64,7 +74,9 @@ def _points(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return "?" if value != value else f"{100 * value + 0.0:+.2f}"
+    if value != value:
+        return "?"
+    return f"{100 * value:+.2f}" if round(100 * value, 2) else "0.00"
 
 
 def _interval(one: Figure | Difference, *, signed: bool = False) -> str:
