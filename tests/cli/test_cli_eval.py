@@ -54,8 +54,8 @@ def test_a_ranking_beside_another_setting(place: Path, tiny_checkpoint: Path, tm
     assert "quantization=f32, compared" in said
     assert sum(line.startswith("quantization=f32: ") for line in said) == 1
     assert done.stderr.splitlines() == [
-        "gemlet: 1 query has no relevant document and is left out (q.jsonl:6, 'q5'): judge a document over 0 for it, or "
-        "take it out",
+        "gemlet: 1 query has no relevant document and is left out (q.jsonl:6, 'q5'): judge a document over 0 "
+        "for it, or take it out",
         "gemlet: 5 rows are few: take the intervals for rough ones, 30 or more make them hold",
     ]
     page = report.read_text(encoding="utf-8")
