@@ -1,4 +1,4 @@
-"""How often a 95% interval holds the truth: percentile, moved percentile and BCa, on made rows whose truth is known.
+"""How often a 95% interval holds the truth: gemlet's, plain percentiles and BCa, on made rows whose truth is known.
 
 Values like nDCG's (an eighth 0, half 1, the rest between), whose mean is known; and labels with clusters that agree on
 seven of ten, whose truth is the mean V-measure of many such sets. Python prints what a figure is called, and the share

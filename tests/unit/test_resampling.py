@@ -21,13 +21,22 @@ def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says() -> None:
     assert figure.high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
 
 
-def test_the_interval_is_scipys_percentile_bootstrap() -> None:
+def test_the_interval_of_a_mean_is_scipys_bca() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(1).random(60) ** 3
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=2).confidence_interval
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=2).confidence_interval
     ours = figure_of(mean_of("mean", values))
     assert ours.low == pytest.approx(theirs.low, abs=0.006)
     assert ours.high == pytest.approx(theirs.high, abs=0.006)
+
+
+def test_one_query_of_many_that_lost_all_may_be_more_of_others() -> None:
+    base, other = np.ones(100), np.ones(100)
+    other[0] = 0
+    gap = difference_of(mean_of("m", base), mean_of("m", other))
+    assert gap.value == pytest.approx(-0.01)
+    assert gap.low < -0.035  # the plain percentile is at -0.03
+    assert gap.high == 0
 
 
 def test_a_seed_gives_the_same_interval_and_another_another() -> None:
