@@ -259,10 +259,17 @@ LESS = "a third of the size: "
     ],
 )
 def test_the_rule(value: float, low: float, high: float, choice: str, words: str) -> None:
-    verdict = judged(Setting(), Setting(dim=256), Difference("ndcg@10", value, low, high, 0.5), 100)
+    p = 0.01 if choice in ("better", "a trade") else 0.5
+    verdict = judged(Setting(), Setting(dim=256), Difference("ndcg@10", value, low, high, p), 100)
     assert verdict.choice == choice
     assert words in verdict.text
     assert verdict.text.startswith("dim=256: ")
+
+
+def test_an_interval_that_p_contradicts_decides_nothing() -> None:
+    for value, low, high, choice in ((-0.03, -0.05, -0.01, "not decided"), (0.03, 0.01, 0.05, "good enough")):
+        verdict = judged(Setting(), Setting(dim=256), Difference("ndcg@10", value, low, high, 0.06), 100)
+        assert verdict.choice == choice
 
 
 def test_few_rows_are_said_to_be_few(tiny: Embedder) -> None:

@@ -3,10 +3,12 @@
 The rule asks one thing: how much may the other setting cost at worst? That is the low end of the difference's interval,
 not its middle and not p: a large p with few rows means "not known", never "as good".
 
-better        the whole interval is above zero
+better        surely higher: the whole interval is above zero, and p below ALPHA
 good enough   at worst it is MARGIN lower
-a trade       at worst it is more than MARGIN lower, and surely lower: the interval is below zero
+a trade       at worst it is more than MARGIN lower, and surely lower
 not decided   all else: the rows are too few to tell, and about how many would do is said
+
+"Surely" takes both, as interval and p are found in different ways and with few rows may not agree.
 
 MARGIN is one point (a hundredth): below what a reader of a result list notices, above what the model loses by its own
 8 bits, and twice what the publisher's table has for 512 of 768 numbers.
@@ -21,6 +23,7 @@ from gemlet.evaluation.settings import Setting
 from gemlet.vectors import MATRYOSHKA_DIMS
 
 MARGIN = 0.01
+ALPHA = 0.05
 
 Choice = Literal["better", "good enough", "a trade", "not decided"]
 
@@ -48,16 +51,26 @@ def judged(base: Setting, other: Setting, difference: Difference, rows: int) -> 
     measured = f"{name}: {_gap(difference)}{_size(base, other)}"
     if math.isnan(low):
         return Verdict("not decided", f"{measured}: the rows are too few to tell")
-    if low > 0:
+    if surely_higher(difference):
         return Verdict("better", f"{measured}: better")
     if low >= -MARGIN:
         if low >= 0:
             return Verdict("good enough", f"{measured}: good enough, it is no lower in these rows")
         return Verdict("good enough", f"{measured}: good enough if you can afford {_points(_worst(low))}")
-    if high < 0:
+    if surely_lower(difference):
         return Verdict("a trade", f"{measured}: worse, take it only if you can afford {_points(_worst(low))}")
     needed = _rows_needed(low, high, rows)
     return Verdict("not decided", f"{measured}: not decided, some {needed:,} rows like these would tell")
+
+
+def surely_higher(difference: Difference) -> bool:
+    """Whether interval and p both say that the other setting is better."""
+    return difference.low > 0 and difference.p < ALPHA
+
+
+def surely_lower(difference: Difference, margin: float = 0) -> bool:
+    """Whether both say that it is worse, by more than a margin."""
+    return difference.high < -margin and difference.p < ALPHA
 
 
 def _gap(difference: Difference) -> str:

@@ -1,6 +1,6 @@
 """What terminal and reports say alike of an Evaluation.   (Evaluation → words)"""
 
-from gemlet.evaluation.advice import MARGIN
+from gemlet.evaluation.advice import MARGIN, surely_lower
 from gemlet.evaluation.comparison import Comparison, Evaluation
 from gemlet.evaluation.resampling import Difference, Figure
 
@@ -58,7 +58,7 @@ def advice(evaluation: Evaluation) -> list[str]:
 def _also_lower(comparison: Comparison) -> str:
     if comparison.verdict.choice == "a trade":
         return ""
-    lower = [gap for gap in comparison.differences[1:] if gap.high < -MARGIN]
+    lower = [gap for gap in comparison.differences[1:] if surely_lower(gap, MARGIN)]
     return "".join(
         f"; but {name_of(gap.name)} is surely lower, by {_points(-gap.high)} points or more" for gap in lower
     )
