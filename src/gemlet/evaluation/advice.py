@@ -10,8 +10,8 @@ not decided   all else: the rows are too few to tell, and about how many would d
 
 "Surely" takes both, as interval and p are found in different ways and with few rows may not agree.
 
-MARGIN is one point (a hundredth): below what a reader of a result list notices, above what the model loses by its own
-8 bits, and twice what the publisher's table has for 512 of 768 numbers.
+MARGIN is one point (a hundredth): one query in a hundred that loses all, and twice what the model card's table loses in
+the mean from 768 to 512 numbers (English, -0.5).
 """
 
 import math
