@@ -112,12 +112,21 @@ def f1(truth: Sequence[Any], found: Sequence[Any], label: Any = None) -> float:
     F1 is 0 for a label of which nothing is right, and so for one that is nowhere.
     """
     is_so, said, labels = _coded(truth, found)
-    size = len(labels)
-    hits = np.bincount(is_so[is_so == said], minlength=size)
-    each = 2 * hits / (np.bincount(is_so, minlength=size) + np.bincount(said, minlength=size))
     if label is None:
-        return float(each.mean())
-    return float(each[labels.index(label)]) if label in labels else 0.0
+        return macro_f1(is_so, said)
+    return float(_f1_of_each(is_so, said)[labels.index(label)]) if label in labels else 0.0
+
+
+def macro_f1(truth: Codes, found: Codes) -> float:
+    """f1() of labels that are numbers from 0 on already: [n] int64 each."""
+    each = _f1_of_each(truth, found)
+    return float(each[np.union1d(truth, found)].mean())
+
+
+def _f1_of_each(truth: Codes, found: Codes) -> Values:
+    size = int(max(truth.max(), found.max())) + 1
+    hits, is_so, said = (np.bincount(codes, minlength=size) for codes in (truth[truth == found], truth, found))
+    return _share(2 * hits, is_so + said)
 
 
 def v_measure(truth: Sequence[Any], found: Sequence[Any]) -> float:
