@@ -67,7 +67,10 @@ def test_what_is_nearly_a_paraphrase_does_not_count(data: Path) -> None:
 def test_tatoeba_has_the_foreign_side_first(data: Path) -> None:
     found = parts(data, "Tatoeba")
     assert list(found) == ["deu-eng", "nds-eng"]
-    assert (found["deu-eng"].first, found["deu-eng"].second) == (GERMAN, ENGLISH)
+    assert (found["deu-eng"].first, found["deu-eng"].second) == (
+        [f"{text}\n" for text in GERMAN],
+        [f"{text}\n" for text in ENGLISH],
+    )
 
 
 def test_the_tweets_training_rows_are_those_that_are_not_tested_and_one_without_a_text(data: Path) -> None:

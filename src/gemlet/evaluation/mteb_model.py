@@ -72,7 +72,7 @@ class GemletModel:
                 raise InputError(f"{task_metadata.name} has {', '.join(batch)} and no text: the model reads texts only")
             texts += batch["text"]
         prompt = prompt_of(self.embedder.prompts, task_metadata.name, task_metadata.type, _side(prompt_type))
-        rows: FloatArray = self.embedder.encode([(prompt + text).strip() for text in texts])
+        rows: FloatArray = self.embedder.encode([prompt + text for text in texts])
         return rows
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> FloatArray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gemlet
+from gemlet import __version__
 from gemlet.dataset import whole_file
 from gemlet.errors import InputError
 from gemlet.evaluation.protocols import Scores
@@ -68,7 +68,7 @@ def write_result(
         "evaluation_time": round(seconds, 2),
         "kg_co2_emissions": None,
         "gemlet": {
-            "version": gemlet.__version__,
+            "version": __version__,
             "quantization": setting.quantization,
             "dim": setting.dim,
             "data": task.data,

@@ -114,9 +114,9 @@ class PublishedTasks:
                 raise InputError(f"{task.name} has no part {only!r}")
 
     def _prompted(self, inputs: Inputs) -> list[str]:
-        """Texts with their prompt. White space at the end is not read, as sentence-transformers does not."""
+        """Texts with their prompt, white space at their ends included."""
         prompt = find_prompt(self._embedder.prompts, inputs.prompt_name)
-        return [(prompt + text).strip() for text in inputs.texts]
+        return [prompt + text for text in inputs.texts]
 
 
 def named(model: str) -> tuple[str, str]:

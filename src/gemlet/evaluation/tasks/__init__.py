@@ -52,7 +52,7 @@ TASKS = {task.name: task for task in (
     Task("ArmenianParaphrasePC", "PairClassification", "ArmenianParaphrasePC", pairs.armenian,
          "f43b4f32987048043a8b31e5e26be4d360c2438f", "equal", _CHARACTERS, languages={"default": ["hye-Armn"]}),
     Task("Tatoeba", "BitextMining", "Tatoeba", pairs.tatoeba,
-         "69e8f12da6e31d59addadda9a9c8a2e601a0e282", "equal", _CHARACTERS + " but for the line feed at each end",
+         "69e8f12da6e31d59addadda9a9c8a2e601a0e282", "equal", _CHARACTERS,
          parts=()),
     Task("NTREXBitextMining", "BitextMining", "NTREX", pairs.ntrex("deu_Latn-eng_Latn", "eng_Latn-deu_Latn"),
          "ed9a4403ed4adbfaf4aab56d5b2709e9f6c3ba33", "equal", _CHARACTERS,
