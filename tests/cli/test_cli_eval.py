@@ -56,7 +56,7 @@ def test_a_ranking_beside_another_setting(place: Path, tiny_checkpoint: Path, tm
     assert done.stderr.splitlines() == [
         "gemlet: 1 query has no relevant document and is left out (q.jsonl:6, 'q5'): judge a document over 0 "
         "for it, or take it out",
-        "gemlet: 5 rows are few: take the intervals for rough ones, 30 or more make them hold",
+        "gemlet: the intervals are rough ones, of 5 rows: 30 or more make them hold",
     ]
     page = report.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")

@@ -134,6 +134,8 @@ def as_pairs(left: Sequence[str], right: Sequence[str], scores: Sequence[float],
             f"{_file_of(places)}all {len(left)} pairs have the score {numbers[0]:g}: a correlation needs "
             "pairs that are less alike and pairs that are more"
         )
+    if len(set(zip(left, right, strict=True))) == 1:
+        raise InputError(f"{_file_of(places)}all {len(left)} pairs are the same two texts: there is nothing to compare")
     return Pairs(list(left), list(right), numbers, list(places) or [f"pair {row}" for row in range(len(left))])
 
 
