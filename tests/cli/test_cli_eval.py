@@ -109,7 +109,7 @@ def test_pairs_and_labels(place: Path, tiny_checkpoint: Path, tmp_path: Path) ->
         ((*RANKING[:-1], "empty.jsonl"), "empty.jsonl: there is no judgement in it"),
         ((*RANKING[:-1], "no.tsv"), "cannot read no.tsv: No such file"),
         (("--pairs", "nan.csv"), "nan.csv:3 has the score 'nan'"),
-        (("--labels", "one.csv"), "one.csv: all 2 texts are 'x'"),
+        (("--labels", "one.csv"), "one.csv: every text is 'x'"),
         ((*RANKING, "--compare", "256"), "'256' is no setting"),
         ((*RANKING, "--compare", "quantization=q4_0"), "gemlet quantize MODEL FILE.gguf --type q4_0"),
         ((*RANKING, "--report", "report.pdf"), "name a .html or .md file"),

@@ -396,7 +396,7 @@ def test_documents_without_text_may_be_left_out(files: Path) -> None:
         ),
         ("sentence1,sentence2,score\na,b,1\nc,d,\ne,f,2\n", "p.csv:3 has the score ''"),
         ("sentence1,sentence2,score\na,b,1\n,d,2\ne,f,2\n", "p.csv:3 has no text in 'sentence1'"),
-        ("sentence1,sentence2,score\na,b,1\n", "p.csv: there are 1 pairs: a correlation needs 3"),
+        ("sentence1,sentence2,score\na,b,1\n", "p.csv: a correlation needs 3 pairs or more, not 1"),
         ("sentence1,sentence2,score\n" + "a,b,1\n" * 10, "p.csv: all 10 pairs have the score 1: a correlation needs"),
         (
             "sentence1,sentence2,score\n" + "".join(f"a,b,{n}\n" for n in range(10)),
@@ -429,8 +429,8 @@ def test_columns_of_pairs(files: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("text,label\na,x\nb,x\n", "l.csv: all 2 texts are 'x': it takes two labels"),
-        ("text,label\na,x\n", "l.csv: all 1 texts are 'x'"),
+        ("text,label\na,x\nb,x\n", "l.csv: every text is 'x': it takes two labels"),
+        ("text,label\na,x\n", "l.csv: every text is 'x'"),
         ("text,label\na,x\nb,y\n", "l.csv: each of the 2 texts has a label of its own"),
         ("text,label\n" + "a,x\na,y\n" * 5, "l.csv: all 10 texts are the same for 2 labels"),
         ("text,label\na,x\nb,y\nb,z\na,z\n", "l.csv: there are 2 different texts for 3 labels"),
