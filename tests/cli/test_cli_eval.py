@@ -56,7 +56,7 @@ def test_a_ranking_beside_another_setting(place: Path, tiny_checkpoint: Path, tm
     assert done.stderr.splitlines() == [
         "gemlet: 1 query has no relevant document and is left out (q.jsonl:6, 'q5'): judge a document over 0 "
         "for it, or take it out",
-        "gemlet: 5 rows are few: take the intervals for rough ones, 30 or more make them hold",
+        "gemlet: the intervals are rough ones, of 5 rows: 30 or more make them hold",
     ]
     page = report.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
@@ -109,7 +109,7 @@ def test_pairs_and_labels(place: Path, tiny_checkpoint: Path, tmp_path: Path) ->
         ((*RANKING[:-1], "empty.jsonl"), "empty.jsonl: there is no judgement in it"),
         ((*RANKING[:-1], "no.tsv"), "cannot read no.tsv: No such file"),
         (("--pairs", "nan.csv"), "nan.csv:3 has the score 'nan'"),
-        (("--labels", "one.csv"), "one.csv: all 2 texts are 'x'"),
+        (("--labels", "one.csv"), "one.csv: every text is 'x'"),
         ((*RANKING, "--compare", "256"), "'256' is no setting"),
         ((*RANKING, "--compare", "quantization=q4_0"), "gemlet quantize MODEL FILE.gguf --type q4_0"),
         ((*RANKING, "--report", "report.pdf"), "name a .html or .md file"),

@@ -273,7 +273,7 @@ def test_an_interval_that_p_contradicts_decides_nothing() -> None:
 
 
 def test_few_rows_are_said_to_be_few(tiny: Embedder) -> None:
-    assert "20 rows are few" in evaluate_retrieval(made(), trial(tiny)).notes[-1]
+    assert "rough ones, of 20 rows: 30 or more" in evaluate_retrieval(made(), trial(tiny)).notes[-1]
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -396,8 +396,12 @@ def test_documents_without_text_may_be_left_out(files: Path) -> None:
         ),
         ("sentence1,sentence2,score\na,b,1\nc,d,\ne,f,2\n", "p.csv:3 has the score ''"),
         ("sentence1,sentence2,score\na,b,1\n,d,2\ne,f,2\n", "p.csv:3 has no text in 'sentence1'"),
-        ("sentence1,sentence2,score\na,b,1\n", "p.csv: there are 1 pairs: a correlation needs 3"),
+        ("sentence1,sentence2,score\na,b,1\n", "p.csv: a correlation needs 3 pairs or more, not 1"),
         ("sentence1,sentence2,score\n" + "a,b,1\n" * 10, "p.csv: all 10 pairs have the score 1: a correlation needs"),
+        (
+            "sentence1,sentence2,score\n" + "".join(f"a,b,{n}\n" for n in range(10)),
+            "p.csv: all 10 pairs are the same two",
+        ),
         ("one,two,three,four\na,b,c,1\n", "p.csv: which columns are the two texts and the score?.*--columns A,B,SCORE"),
         ("", "p.csv: there is no row in it"),
         ("sentence1,sentence2,score\n", "p.csv: there is no row in it"),
@@ -425,8 +429,8 @@ def test_columns_of_pairs(files: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("text,label\na,x\nb,x\n", "l.csv: all 2 texts are 'x': it takes two labels"),
-        ("text,label\na,x\n", "l.csv: all 1 texts are 'x'"),
+        ("text,label\na,x\nb,x\n", "l.csv: every text is 'x': it takes two labels"),
+        ("text,label\na,x\n", "l.csv: every text is 'x'"),
         ("text,label\na,x\nb,y\n", "l.csv: each of the 2 texts has a label of its own"),
         ("text,label\n" + "a,x\na,y\n" * 5, "l.csv: all 10 texts are the same for 2 labels"),
         ("text,label\na,x\nb,y\nb,z\na,z\n", "l.csv: there are 2 different texts for 3 labels"),
@@ -488,7 +492,7 @@ def test_html_holds_everything_and_no_script(tiny: Embedder) -> None:
     assert "\u202e" not in page
     assert "default-src 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
-    for said in ("nDCG@10", "95% interval", "model=<i>x, compared", "The hardest queries", "21 rows are few"):
+    for said in ("nDCG@10", "95% interval", "model=<i>x, compared", "The hardest queries", "rough ones, of 21 rows"):
         assert said in tags.text
 
 
@@ -513,11 +517,20 @@ def test_a_report_is_written_whole_or_not_at_all(tiny: Embedder, tmp_path: Path)
 
 
 def test_json_has_no_nan(tiny: Embedder) -> None:
-    same = ["red"] * 12
-    found = evaluate_pairs(as_pairs(same, same, np.arange(12.0)), trial(tiny))
+    texts = list(DOCUMENTS.values())[:12]  # each beside itself: all cosines are 1
+    found = evaluate_pairs(as_pairs(texts, texts, np.arange(12.0)), Trial(Setting("flat"), load=lambda setting: Flat()))
     value = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert value["figures"][0] == {"name": "spearman", "value": None, "low": None, "high": None}
     assert value["kind"] == "pairs"
+    assert "? to ?" in markdown_of(found)
+
+
+class Flat(Wide):
+    """The same vector for every text."""
+
+    @staticmethod
+    def word(word: str) -> np.ndarray:
+        return np.ones(768)
 
 
 def test_memory_holds_a_block_of_documents_at_a_time(tiny: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -534,3 +547,17 @@ def test_memory_holds_a_block_of_documents_at_a_time(tiny: Embedder, monkeypatch
     assert sizes == [8] * 5
     monkeypatch.undo()
     assert small.figures == evaluate_retrieval(made(), trial(tiny)).figures
+
+
+def test_one_query_and_one_document(tiny: Embedder) -> None:
+    data = as_retrieval(entries_of({"q": "red"}), entries_of({"d": "sea"}), judgements_of({"q": {"d": 1}}))
+    found = evaluate_retrieval(data, trial(tiny))
+    assert {(one.value, one.low, one.high) for one in found.figures if one.name != "precision@10"} == {(1, 1, 1)}
+    assert "of 1 row: 30" in found.notes[0]
+    assert found.hardest == []
+
+
+def test_ten_documents_that_are_the_same_are_ranked_by_their_rows(tiny: Embedder) -> None:
+    same = entries_of({f"d{n}": "red" for n in range(10)})
+    data = as_retrieval(entries_of({"q": "red"}), same, judgements_of({"q": {"d4": 1}}))
+    assert evaluate_retrieval(data, trial(tiny)).figure("mrr@10").value == 0.2

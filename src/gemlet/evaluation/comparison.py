@@ -76,7 +76,8 @@ def evaluation_of(
     """Resample everything."""
     base = outcomes[trial.base].figures
     size = base[0].size
-    few = f"{size} rows are few: take the intervals for rough ones, {FEW} or more make them hold"
+    rows = "1 row" if size == 1 else f"{size} rows"
+    few = f"the intervals are rough ones, of {rows}: {FEW} or more make them hold"
     return Evaluation(
         kind,
         what,

@@ -124,7 +124,7 @@ def as_pairs(left: Sequence[str], right: Sequence[str], scores: Sequence[float],
             f"there are {len(left)} and {len(right)} texts and {len(numbers)} scores: pass as many of each"
         )
     if len(left) < LEAST_PAIRS:
-        raise InputError(f"{_file_of(places)}there are {len(left)} pairs: a correlation needs {LEAST_PAIRS} or more")
+        raise InputError(f"{_file_of(places)}a correlation needs {LEAST_PAIRS} pairs or more, not {len(left)}")
     odd = np.flatnonzero(~np.isfinite(numbers))
     if len(odd):
         place = places[odd[0]] if places else f"pair {odd[0]}"
@@ -134,6 +134,8 @@ def as_pairs(left: Sequence[str], right: Sequence[str], scores: Sequence[float],
             f"{_file_of(places)}all {len(left)} pairs have the score {numbers[0]:g}: a correlation needs "
             "pairs that are less alike and pairs that are more"
         )
+    if len(set(zip(left, right, strict=True))) == 1:
+        raise InputError(f"{_file_of(places)}all {len(left)} pairs are the same two texts: there is nothing to compare")
     return Pairs(list(left), list(right), numbers, list(places) or [f"pair {row}" for row in range(len(left))])
 
 
@@ -143,7 +145,7 @@ def as_labelled(texts: Sequence[str], labels: Sequence[str], places: Sequence[st
         raise InputError(f"there are {len(texts)} texts and {len(labels)} labels: pass a label for each text")
     where, kinds = _file_of(places), sorted(set(labels))
     if len(kinds) < 2:
-        rows = "there are no texts" if not kinds else f"all {len(texts)} texts are {kinds[0]!r}"
+        rows = "there are no texts" if not kinds else f"every text is {kinds[0]!r}"
         raise InputError(f"{where}{rows}: it takes two labels or more, with two texts each")
     if len(kinds) == len(labels):
         raise InputError(f"{where}each of the {len(texts)} texts has a label of its own: it takes two texts with one")

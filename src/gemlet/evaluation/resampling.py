@@ -14,6 +14,7 @@ the other side of zero.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -36,7 +37,7 @@ Values = npt.NDArray[np.float64]
 _BLOCK = 4_000_000  # numbers that are drawn at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sampled:
     """A figure that can be computed again of some of its rows.
 
@@ -112,6 +113,7 @@ def difference_of(base: Sampled, other: Sampled, seed: int = 0) -> Difference:
     return Difference(base.name, value, low, high, _two_sided(drawn))
 
 
+@lru_cache(maxsize=16)  # a figure's own interval wants them, and each difference
 def _resampled(sampled: Sampled, seed: int) -> Values:
     """The figure of RESAMPLES draws; which rows are drawn depends on their number and the seed alone."""
     rng = np.random.default_rng(seed)
