@@ -99,7 +99,7 @@ def test_json_has_a_row_for_each_score(data: Path, tiny_checkpoint: Path, tmp_pa
 
 def test_mistakes_are_one_line(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     for arguments, message in (
-        ([], "name a folder for scores and vectors with --results"),
+        (["--data-dir", data], "name a folder for scores and vectors with --results"),
         (["--results", tmp_path], "nothing to do"),
         (["--results", tmp_path, "--tasks", "STS13"], "name their folder with --data-dir"),
         (["--results", tmp_path, "--data-dir", data, "--tasks", "STS99"], "there is no task 'STS99'"),
