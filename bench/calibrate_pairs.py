@@ -1,6 +1,6 @@
 """Fit the thresholds of src/gemlet/pairs/thresholds.py: which cosine means that two texts say the same.
 
-    python bench/calibrate_pairs.py --data-dir FOLDER --cache FOLDER [--sample 300]
+    python bench/calibrate_pairs.py --data-dir FOLDER --cache FOLDER [--sample 1500]
 
 The data is not part of the project. Judged pairs: STS benchmark (0 to 5; test), SICK (1 to 5; test) and the Armenian
 paraphrase corpus (-1 or 1; test), `--sample` of each, of the last half as many, drawn with a fixed seed. Copies are
@@ -25,9 +25,8 @@ from planted import MAKERS
 from remembered import Remembered, evaluation_parser
 
 Floats = npt.NDArray[np.float32]
-COPIES = 0.95  # of planted copies that a duplicate's threshold lets through, if it may
-STRANGERS = 0.002  # of pairs that are judged to differ, which it lets through at most
-KIN = 0.05  # of those, which the threshold of near-duplicates lets through
+COPIES = 0.9  # of planted copies that a duplicate's threshold lets through
+KIN = 0.05  # of pairs that are judged to differ, which the threshold of near-duplicates lets through
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def fitted(cosines: dict[str, Floats], sets: dict[str, Judged]) -> dict[Level, f
     every = np.concatenate([cosines[name] for name in judged_sets])
     same = np.concatenate([sets[name].same for name in judged_sets])
     differ = every[same < 0.7]
-    duplicate = max(np.quantile(cosines["planted copies"], 1 - COPIES), np.quantile(differ, 1 - STRANGERS))
+    duplicate = np.quantile(cosines["planted copies"], 1 - COPIES)
     near = np.quantile(differ, 1 - KIN)
     paraphrase = float(np.mean([best_f1(cosines[name], sets[name].same >= 0.7) for name in judged_sets]))
     return {"duplicate": float(duplicate), "near-duplicate": float(near), "same meaning": paraphrase}
@@ -100,7 +99,7 @@ def fitted(cosines: dict[str, Floats], sets: dict[str, Judged]) -> dict[Level, f
 def main() -> None:
     """Fit and print."""
     parser = evaluation_parser(__doc__)
-    parser.add_argument("--sample", type=int, default=300, help="Pairs of each set.")
+    parser.add_argument("--sample", type=int, default=1500, help="Pairs of each set.")
     options = parser.parse_args()
     model = Remembered(options.model, options.cache, quantization=options.quantization, offline=True)
     sets = {part.name: part for part in judged(options.data_dir, options.sample)}
