@@ -262,6 +262,11 @@ class Embedder:
         return self._model.threads
 
     @property
+    def tokenizer(self) -> _core.Tokenizer:
+        """The engine's; any number of threads may use it."""
+        return self._tokenizer
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """What was read of the checkpoint's folder or file."""
         return self._checkpoint

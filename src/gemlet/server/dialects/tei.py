@@ -1,0 +1,316 @@
+"""text-embeddings-inference's routes, which Hugging Face's clients speak too.
+
+/embed puts a prompt before a text where `prompt_name` names one; /similarity compares with the prompt for that;
+/rerank takes the query and the texts with the prompts of a search, and its score is the embeddings' cosine: this model
+is no cross-encoder, and the header x-score of the answer says so.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gemlet import __version__
+from gemlet.packing import Truncation
+from gemlet.server.endpoint import Answer, Call, Dialect, Route, floats
+from gemlet.server.problems import Kind, Problem
+from gemlet.server.service import WORKERS
+from gemlet.vectors import similarity as cosines
+
+Direction = Literal["right", "left", "Right", "Left"]
+
+COMPARED = "STS"
+_SCORE = {"x-score": "cosine"}
+
+_INPUTS = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
+
+
+class TeiRequest(msgspec.Struct):
+    """`truncate` is true unless it is false."""
+
+    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    truncate: bool | None = None
+    truncation_direction: Direction = "right"
+    prompt_name: str | None = None
+    normalize: bool = True
+    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class AllRequest(msgspec.Struct):
+    """A vector for each token."""
+
+    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    truncate: bool | None = None
+    truncation_direction: Direction = "right"
+    prompt_name: str | None = None
+
+
+class Compared(msgspec.Struct):
+    """One text, and those to hold against it."""
+
+    source_sentence: str
+    sentences: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class SimilarityParameters(msgspec.Struct):
+    """Without a prompt_name: "STS", sentence similarity."""
+
+    truncate: bool | None = None
+    truncation_direction: Direction = "right"
+    prompt_name: str | None = None
+
+
+class SimilarityRequest(msgspec.Struct):
+    """As the Hugging Face task has it."""
+
+    inputs: Compared
+    parameters: SimilarityParameters | None = None
+
+
+class RerankRequest(msgspec.Struct):
+    """`raw_scores` gives the cosine; else it is moved to 0 to 1: (1 + cosine) / 2."""
+
+    query: str
+    texts: Annotated[list[str], msgspec.Meta(min_length=1)]
+    raw_scores: bool = False
+    return_text: bool = False
+    truncate: bool | None = None
+    truncation_direction: Direction = "right"
+
+
+class Rank(msgspec.Struct, omit_defaults=True):
+    """`index` of the text in the request."""
+
+    index: int
+    score: float
+    text: str | None = None
+
+
+class TokenizeRequest(msgspec.Struct):
+    """With `add_special_tokens`, <bos> and <eos>."""
+
+    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    add_special_tokens: bool = True
+    prompt_name: str | None = None
+
+
+class Token(msgspec.Struct):
+    """`start` and `stop` are code points of the text with its prompt; a special token has none."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+class Pooling(msgspec.Struct):
+    """How a text's vector comes of its tokens'."""
+
+    pooling: str = "mean"
+
+
+class ModelType(msgspec.Struct):
+    """An embedding model."""
+
+    embedding: Pooling
+
+
+class Info(msgspec.Struct):
+    """The model and the limits."""
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str
+    served_model_name: str
+    model_type: ModelType
+    max_concurrent_requests: int
+    max_input_length: int
+    max_batch_tokens: int
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None = None
+    docker_label: str | None = None
+
+
+class TeiError(msgspec.Struct):
+    """As text-embeddings-inference has it."""
+
+    error: str
+    error_type: Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"]
+
+
+async def embed(call: Call, request: TeiRequest) -> list[list[float]]:
+    """A vector for each text."""
+    service = call.service
+    texts = _texts(request.inputs)
+    prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
+    found = await service.embed(
+        texts,
+        prompts,
+        truncation=_truncation(request.truncate, request.truncation_direction),
+        dim=service.dim(request.dimensions),
+        normalize=request.normalize,
+    )
+    call.note(found)
+    return await call.written(floats, found.vectors)
+
+
+async def embed_all(call: Call, request: AllRequest) -> list[list[list[float]]]:
+    """A vector for each token, from behind the final norm."""
+    service = call.service
+    texts = _texts(request.inputs)
+    prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
+    truncation = _truncation(request.truncate, request.truncation_direction)
+    found = await service.embed_tokens(texts, prompts, truncation=truncation)
+    call.note(found)
+    return await call.service.work(1000 * found.seen, lambda: [floats(rows) for rows in found.vectors])
+
+
+async def similarity(call: Call, request: SimilarityRequest) -> list[float]:
+    """The cosine of the first text with each other."""
+    told = request.parameters or SimilarityParameters()
+    service = call.service
+    texts = [request.inputs.source_sentence, *request.inputs.sentences]
+    prompts = service.prompts_for(texts, told.prompt_name or COMPARED, param="prompt_name")
+    truncation = _truncation(told.truncate, told.truncation_direction)
+    found = await service.embed(texts, prompts, truncation=truncation, dim=service.dim(None))
+    call.note(found)
+    scores: list[float] = cosines(found.vectors[0], found.vectors[1:])[0].tolist()
+    return scores
+
+
+async def rerank(call: Call, request: RerankRequest) -> list[Rank]:
+    """The texts by how well they match the query, best first."""
+    service = call.service
+    texts = [request.query, *request.texts]
+    prompts = [
+        *service.prompts_for(texts[:1], "query"),
+        *service.prompts_for(request.texts, "document"),
+    ]
+    truncation = _truncation(request.truncate, request.truncation_direction)
+    found = await service.embed(texts, prompts, truncation=truncation, dim=service.dim(None))
+    call.note(found)
+    call.headers |= _SCORE
+    scores = cosines(found.vectors[0], found.vectors[1:])[0].astype(float)
+    if not request.raw_scores:
+        scores = (1 + scores) / 2
+    order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    return [Rank(i, float(scores[i]), request.texts[i] if request.return_text else None) for i in order]
+
+
+async def tokenize(call: Call, request: TokenizeRequest) -> list[list[Token]]:
+    """Each text as the model sees it; nothing is cut."""
+    service = call.service
+    texts = _texts(request.inputs)
+    if len(texts) > service.settings.items:
+        raise Problem("too_many", f"there are {len(texts)} texts; at most {service.settings.items} go into one request")
+    prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
+    pairs = list(zip(prompts, texts, strict=True))
+    special = request.add_special_tokens
+    size = sum(map(len, texts))
+    return await service.work(size, lambda: [_tokens(call, prompt + text, special) for prompt, text in pairs])
+
+
+def _tokens(call: Call, prompted: str, special: bool) -> list[Token]:
+    encoding = call.service.embedder.tokenize(prompted)
+    rows = zip(encoding.ids.tolist(), encoding.spans.tolist(), encoding.pieces, strict=True)
+    tokens = [Token(number, prompted[begin:end], False, begin, end) for number, (begin, end), _ in rows]
+    ends = (Token(tokens[at].id, encoding.pieces[at], True, None, None) for at in (0, -1))
+    first, last = ends
+    return [first, *tokens[1:-1], last] if special else tokens[1:-1]
+
+
+async def info(call: Call, _: None) -> Info:
+    """The model and the limits."""
+    service = call.service
+    settings = service.settings
+    return Info(
+        model_id=service.name,
+        model_sha=None,
+        model_dtype=service.embedder.quantization,
+        served_model_name=service.name,
+        model_type=ModelType(Pooling()),
+        max_concurrent_requests=settings.requests,
+        max_input_length=service.embedder.max_seq_length,
+        max_batch_tokens=service.embedder.token_budget,
+        max_batch_requests=None,
+        max_client_batch_size=settings.items,
+        auto_truncate=True,
+        tokenization_workers=WORKERS,
+        version=__version__,
+    )
+
+
+async def health(call: Call, _: None) -> Answer:
+    """An empty 200 as long as there is work done."""
+    if not call.service.batcher.alive:
+        raise Problem("unavailable", "the engine's thread has ended")
+    return Answer(b"")
+
+
+async def metrics(call: Call, _: None) -> Answer:
+    """For Prometheus."""
+    return Answer(call.service.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+
+
+def _texts(inputs: str | list[str]) -> list[str]:
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    if not texts:
+        raise Problem("empty", "`inputs` is empty", param="inputs")
+    if not all(texts):
+        raise Problem("invalid", "a text of `inputs` is empty", param="inputs")
+    return texts
+
+
+def _truncation(truncate: bool | None, direction: str) -> Truncation:
+    if truncate is False:
+        return "error"
+    return "left" if direction.lower() == "left" else "right"
+
+
+_TYPES: dict[Kind, Any] = {
+    "empty": "Empty",
+    "overloaded": "Overloaded",
+    "timeout": "Overloaded",
+    "unavailable": "Unhealthy",
+    "internal": "Backend",
+}
+
+
+def _problem(problem: Problem) -> TeiError | None:
+    if problem.kind == "unauthorized":
+        return None
+    return TeiError(problem.message, _TYPES.get(problem.kind, "Validation"))
+
+
+_REFUSES: tuple[Kind, ...] = ("empty", "too_long", "too_many")
+
+ROUTES = [
+    Route("POST", "/embed", embed, TeiRequest, list[list[float]], "A vector for each text.", _REFUSES),
+    Route("POST", "/", embed, TeiRequest, list[list[float]], "/embed, as Hugging Face's clients ask for it.", _REFUSES),
+    Route("POST", "/embed_all", embed_all, AllRequest, list[list[list[float]]], "A vector for each token.", _REFUSES),
+    Route(
+        "POST", "/similarity", similarity, SimilarityRequest, list[float], "Cosines of one text with others.", _REFUSES
+    ),
+    Route(
+        "POST",
+        "/rerank",
+        rerank,
+        RerankRequest,
+        list[Rank],
+        "Texts by how well they match a query, by the cosine of the embeddings (this is no cross-encoder).",
+        _REFUSES,
+    ),
+    Route("POST", "/tokenize", tokenize, TokenizeRequest, list[list[Token]], "Texts as tokens.", _REFUSES),
+    Route("GET", "/info", info, None, Info, "The model and the limits."),
+    Route("GET", "/health", health, None, None, "An empty 200 when all is well.", ("unavailable",), open=True),
+    Route("GET", "/ping", health, None, None, "/health.", ("unavailable",), open=True),
+    Route("GET", "/metrics", metrics, None, None, "Counts and times, for Prometheus."),
+]
+
+TEI = Dialect(
+    "tei", "/", ROUTES, TeiError, _problem, {"malformed": 422, "invalid": 422, "too_long": 422, "internal": 424}
+)
