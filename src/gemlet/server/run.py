@@ -43,8 +43,23 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda
 
     Raises InputError when the port is taken or the host is none of this machine's.
     """
+    config = configure(app, host, port)
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise InputError(f"cannot listen on {host} port {port}: name another with --host and --port") from None
+    try:
+        shown = f"[{host}]" if ":" in host else host
+        ready(f"http://{shown}:{socket.getsockname()[1]}")
+        uvicorn.Server(config).run(sockets=[socket])
+    finally:
+        socket.close()
+
+
+def configure(app: App, host: str, port: int) -> uvicorn.Config:
+    """Return uvicorn's configuration; its lines go to the log "uvicorn", which nobody reads unless told to."""
     settings = app.service.settings
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -60,16 +75,6 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda
         timeout_keep_alive=int(settings.idle_s),
         timeout_graceful_shutdown=int(settings.shutdown_s),
     )
-    try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise InputError(f"cannot listen on {host} port {port}: name another with --host and --port") from None
-    try:
-        shown = f"[{host}]" if ":" in host else host
-        ready(f"http://{shown}:{socket.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[socket])
-    finally:
-        socket.close()
 
 
 def _patient(settings: Settings) -> type[asyncio.Protocol]:
