@@ -9,7 +9,7 @@ import msgspec
 from gemlet import __version__
 from gemlet.server.endpoint import Dialect, Route
 from gemlet.server.problems import Kind
-from gemlet.server.service import Service
+from gemlet.server.service import PLAIN, SYNONYMS, Service
 
 _ALWAYS: tuple[Kind, ...] = ("forbidden", "overloaded", "timeout", "internal")
 _WITH_BODY: tuple[Kind, ...] = ("malformed", "invalid", "too_large", "slow_body")
@@ -55,11 +55,21 @@ def document(service: Service, dialects: Sequence[Dialect]) -> dict[str, Any]:
 
 
 def _narrow(components: dict[str, Any], service: Service) -> None:
-    """Say of numbers and names which ones this model has."""
+    """Say what the structs' types cannot: which numbers and names this model has, what a list may hold."""
+    token = {"type": "integer", "minimum": 0, "maximum": service.tokenizer.vocab_size - 1}
+    components["Tokens"] = {"type": "array", "minItems": 1, "prefixItems": [{"const": service.tokenizer.bos}]}
+    components["Tokens"]["items"] = token
+    dims, tasks = list(service.dims), [*service.embedder.prompts, *SYNONYMS, *PLAIN]
+    known: dict[str, Any] = {name: {"enum": dims} for name in ("dimensions", "output_dimension")}
+    known |= {name: {"enum": tasks} for name in ("input_type", "task", "prompt_name")}
     for schema in components.values():
-        for name, told in schema.get("properties", {}).items():
-            if name in ("dimensions", "output_dimension"):
-                told["description"] = f"One of {', '.join(map(str, service.dims))}."
+        properties = schema.get("properties", {})
+        for name, told in properties.items():
+            if "x-schema" in told:
+                properties[name] = told["x-schema"]
+            elif name in known:
+                optional = name not in schema.get("required", ())
+                properties[name] = {"anyOf": [known[name], {"type": "null"}]} if optional else known[name]
 
 
 def _operation(route: Route, dialect: Dialect, by_type: dict[str, Any], service: Service) -> dict[str, Any]:

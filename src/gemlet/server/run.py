@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable
+from socket import IPPROTO_TCP, TCP_NODELAY
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -49,6 +50,7 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda
     except SystemExit:
         raise InputError(f"cannot listen on {host} port {port}: name another with --host and --port") from None
     try:
+        socket.listen(_BACKLOG)
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{socket.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[socket])
@@ -86,6 +88,7 @@ def _patient(settings: Settings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio forgets it
             self._wait()
 
         def data_received(self, data: bytes) -> None:

@@ -173,11 +173,13 @@ class Service:
         sequences = await self._sequences(texts, prompts, truncation)
         return await self._vectors(sequences, dim, normalize)
 
-    async def embed_ids(self, ids: Sequence[Sequence[int]], *, truncation: Truncation, dim: int) -> Found:
-        """Vectors of texts that come as this model's own tokens, <bos> and <eos> included. Raises Problem."""
+    async def embed_ids(
+        self, ids: Sequence[Sequence[int]], *, truncation: Truncation, dim: int, normalize: bool = True
+    ) -> Found:
+        """Vectors of this model's own tokens: of each text <bos> first, <eos> last or left out. Raises Problem."""
         self._check_items(len(ids))
         inner = [self._checked(row, sequence) for row, sequence in enumerate(ids)]
-        return await self._vectors(self._fitted(self.embedder.sequences_of_ids, inner, truncation), dim, True)
+        return await self._vectors(self._fitted(self.embedder.sequences_of_ids, inner, truncation), dim, normalize)
 
     async def embed_tokens(self, texts: Sequence[str], prompts: Sequence[str], *, truncation: Truncation) -> Found:
         """For each text a vector of each token, those of the prompt, <bos> and <eos> included. Raises Problem."""
@@ -238,17 +240,17 @@ class Service:
     def _checked(self, row: int, ids: Sequence[int]) -> npt.NDArray[np.int32]:
         """The ids between <bos> and <eos>. Raises Problem: another tokenizer's ids would mean something else here."""
         bos, eos, size = self.tokenizer.bos, self.tokenizer.eos, self.tokenizer.vocab_size
-        if len(ids) < 2 or ids[0] != bos or ids[-1] != eos:
+        if not ids or ids[0] != bos:
             raise Problem(
                 "invalid",
-                f"text {row} is a list of tokens that does not begin with {bos} and end with {eos}: send texts, or "
-                "tokens as /tokenize gives them. Another tokenizer's would mean nothing here (LangChain: "
+                f"text {row} is a list of tokens that does not begin with <bos>, {bos}: send texts, or tokens as "
+                " /tokenize gives them. Another tokenizer's would mean nothing here (LangChain: "
                 "check_embedding_ctx_length=False)",
                 param="input",
             )
         if any(not 0 <= token < size for token in ids):
             raise Problem("invalid", f"text {row} has a token that is not from 0 to {size - 1}", param="input")
-        return np.array(ids[1:-1], np.int32)
+        return np.array(ids[1:-1] if ids[-1] == eos else ids[1:], np.int32)
 
 
 def _name_of(model: str) -> str:

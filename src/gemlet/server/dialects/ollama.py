@@ -17,15 +17,16 @@ from gemlet.server.problems import Problem
 from gemlet.server.service import Service
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+_INPUT = {"x-schema": _TEXTS}
 
 
 class EmbedRequest(msgspec.Struct):
     """Without a text there are no embeddings. `truncate` is true unless it is false."""
 
     model: str
-    input: Annotated[Any, msgspec.Meta(extra_json_schema=_TEXTS)] = None
+    input: Annotated[Any, msgspec.Meta(extra_json_schema=_INPUT)] = None
     truncate: bool | None = None
-    dimensions: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
     keep_alive: str | float | None = None
     options: dict[str, Any] | None = None
 
@@ -84,7 +85,7 @@ class Tags(msgspec.Struct):
 
 
 class ShowRequest(msgspec.Struct):
-    """`name` is the older field."""
+    """`name` is the older field; without either, the model that there is."""
 
     model: str | None = None
     name: str | None = None
@@ -120,7 +121,7 @@ async def embed(call: Call, request: EmbedRequest) -> EmbedResponse:
     """A vector for each text."""
     began = time.perf_counter_ns()
     texts = _texts(request.input)
-    found = await _vectors(call, request.model, texts, request.truncate, request.dimensions or None)
+    found = await _vectors(call, request.model, texts, request.truncate, request.dimensions)
     rows, tokens = found
     return EmbedResponse(request.model, rows, time.perf_counter_ns() - began, 0, tokens)
 
@@ -165,10 +166,7 @@ async def tags(call: Call, _: None) -> Tags:
 async def show(call: Call, request: ShowRequest) -> Show:
     """What the model is."""
     service = call.service
-    name = request.model or request.name
-    if not name:
-        raise Problem("invalid", "model is required", param="model")
-    service.task_of(name)
+    service.task_of(request.model or request.name)
     info: dict[str, str | int] = {
         "general.architecture": "gemma-embedding",
         "general.basename": service.name,

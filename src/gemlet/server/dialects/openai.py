@@ -10,26 +10,17 @@ from typing import Annotated, Literal
 import msgspec
 
 from gemlet.packing import Truncation
+from gemlet.server.dialects.inputs import Inputs, as_texts, as_tokens
 from gemlet.server.endpoint import Call, Dialect, Route, floats
 from gemlet.server.problems import Kind, Problem
 from gemlet.server.service import Found
 from gemlet.vectors import FloatArray
 
-_INPUT = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
-        {"type": "array", "minItems": 2, "items": {"type": "integer", "minimum": 0}},
-        {"type": "array", "minItems": 1, "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}},
-    ],
-    "description": "A text, texts, or tokens as /tokenize gives them, <bos> and <eos> included.",
-}
-
 
 class EmbeddingsRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`model` may end in a task: "embeddinggemma-300m:query"."""
 
-    input: Annotated[str | list[str | int | list[int]], msgspec.Meta(extra_json_schema=_INPUT)]
+    input: Inputs
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -113,22 +104,17 @@ async def embeddings(call: Call, request: EmbeddingsRequest) -> EmbeddingsRespon
 
 
 async def _found(call: Call, request: EmbeddingsRequest, dim: int) -> Found:
-    service, given = call.service, request.input
-    listed = [given] if isinstance(given, str) else given
+    service = call.service
     truncation = _truncation(request.truncate)
-    if any(isinstance(one, str) for one in listed) or not listed:
-        texts = [text for text in listed if isinstance(text, str)]
-        if len(texts) != len(listed) or not all(texts):
-            raise Problem("invalid", "input has texts or tokens, not both, and no empty text", param="input")
-        task = _task(request)
+    task = _task(request)
+    ids = as_tokens(request.input)
+    if ids is None:
+        texts = as_texts(request.input, "input")  # type: ignore[arg-type]
         prompts = service.prompts_for(texts, task, model=request.model, titles=request.titles)
         return await service.embed(texts, prompts, truncation=truncation, dim=dim)
-    ids = [listed] if isinstance(listed[0], int) else listed
-    if _task(request) or request.titles is not None:
+    if task or request.titles is not None:
         raise Problem("invalid", "tokens have their prompt in them: leave the task and titles out", param="input_type")
-    if not all(isinstance(row, list) and all(isinstance(token, int) for token in row) for row in ids):
-        raise Problem("invalid", "input has tokens or lists of tokens, not both", param="input")
-    return await service.embed_ids(ids, truncation=truncation, dim=dim)  # type: ignore[arg-type]
+    return await service.embed_ids(ids, truncation=truncation, dim=dim)
 
 
 def _task(request: EmbeddingsRequest) -> str | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from gemlet import __version__
 from gemlet.packing import Truncation
+from gemlet.server.dialects.inputs import Inputs, Texts, as_texts, as_tokens
 from gemlet.server.endpoint import Answer, Call, Dialect, Route, floats
 from gemlet.server.problems import Kind, Problem
 from gemlet.server.service import WORKERS
@@ -21,13 +22,11 @@ Direction = Literal["right", "left", "Right", "Left"]
 COMPARED = "STS"
 _SCORE = {"x-score": "cosine"}
 
-_INPUTS = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
-
 
 class TeiRequest(msgspec.Struct):
     """`truncate` is true unless it is false."""
 
-    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    inputs: Inputs
     truncate: bool | None = None
     truncation_direction: Direction = "right"
     prompt_name: str | None = None
@@ -38,7 +37,7 @@ class TeiRequest(msgspec.Struct):
 class AllRequest(msgspec.Struct):
     """A vector for each token."""
 
-    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    inputs: Texts
     truncate: bool | None = None
     truncation_direction: Direction = "right"
     prompt_name: str | None = None
@@ -88,7 +87,7 @@ class Rank(msgspec.Struct, omit_defaults=True):
 class TokenizeRequest(msgspec.Struct):
     """With `add_special_tokens`, <bos> and <eos>."""
 
-    inputs: Annotated[str | list[str], msgspec.Meta(extra_json_schema=_INPUTS)]
+    inputs: Texts
     add_special_tokens: bool = True
     prompt_name: str | None = None
 
@@ -145,15 +144,14 @@ class TeiError(msgspec.Struct):
 async def embed(call: Call, request: TeiRequest) -> list[list[float]]:
     """A vector for each text."""
     service = call.service
-    texts = _texts(request.inputs)
-    prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
-    found = await service.embed(
-        texts,
-        prompts,
-        truncation=_truncation(request.truncate, request.truncation_direction),
-        dim=service.dim(request.dimensions),
-        normalize=request.normalize,
-    )
+    truncation, dim = _truncation(request.truncate, request.truncation_direction), service.dim(request.dimensions)
+    ids = as_tokens(request.inputs)
+    if ids is None:
+        texts = as_texts(request.inputs, "inputs")  # type: ignore[arg-type]
+        prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
+        found = await service.embed(texts, prompts, truncation=truncation, dim=dim, normalize=request.normalize)
+    else:
+        found = await service.embed_ids(ids, truncation=truncation, dim=dim, normalize=request.normalize)
     call.note(found)
     return await call.written(floats, found.vectors)
 
@@ -161,7 +159,7 @@ async def embed(call: Call, request: TeiRequest) -> list[list[float]]:
 async def embed_all(call: Call, request: AllRequest) -> list[list[list[float]]]:
     """A vector for each token, from behind the final norm."""
     service = call.service
-    texts = _texts(request.inputs)
+    texts = as_texts(request.inputs, "inputs")
     prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
     truncation = _truncation(request.truncate, request.truncation_direction)
     found = await service.embed_tokens(texts, prompts, truncation=truncation)
@@ -204,7 +202,7 @@ async def rerank(call: Call, request: RerankRequest) -> list[Rank]:
 async def tokenize(call: Call, request: TokenizeRequest) -> list[list[Token]]:
     """Each text as the model sees it; nothing is cut."""
     service = call.service
-    texts = _texts(request.inputs)
+    texts = as_texts(request.inputs, "inputs")
     if len(texts) > service.settings.items:
         raise Problem("too_many", f"there are {len(texts)} texts; at most {service.settings.items} go into one request")
     prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
@@ -254,15 +252,6 @@ async def health(call: Call, _: None) -> Answer:
 async def metrics(call: Call, _: None) -> Answer:
     """For Prometheus."""
     return Answer(call.service.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
-
-
-def _texts(inputs: str | list[str]) -> list[str]:
-    texts = [inputs] if isinstance(inputs, str) else inputs
-    if not texts:
-        raise Problem("empty", "`inputs` is empty", param="inputs")
-    if not all(texts):
-        raise Problem("invalid", "a text of `inputs` is empty", param="inputs")
-    return texts
 
 
 def _truncation(truncate: bool | None, direction: str) -> Truncation:
