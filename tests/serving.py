@@ -65,7 +65,7 @@ class Reply:
 @contextmanager
 def serving(embedder: Embedder, settings: Settings | None = None, **parts: Any) -> Iterator[Served]:
     """Serve until the block ends."""
-    made = app(embedder, settings, **parts)
+    made = app(embedder, settings or Settings(name="tiny"), **parts)
     config = configure(made, "127.0.0.1", 0)
     socket = config.bind_socket()
     server = uvicorn.Server(config)

@@ -160,7 +160,7 @@ async def respond(send: Send, status: int, body: bytes, media: str | None, heade
 
 
 def floats(row: FloatArray) -> Any:
-    """A vector, or a matrix, as JSON: each float32 exactly, as the float64 that it is."""
+    """A vector as JSON: each float32 exactly, as the float64 that it is."""
     return msgspec.Raw(msgspec.json.encode(row.tolist()))
 
 

@@ -49,7 +49,7 @@ class Settings:
 
     items: int = 2048
     request_tokens: int = 300_000
-    token_vectors: int = 4096
+    token_vectors: int = 2048
     body_bytes: int = 8 * MiB
     bodies_bytes: int = 64 * MiB
     requests: int = 512

@@ -1,9 +1,10 @@
 """Whose turn it is: a fair queue of sequences.   (requests → the sequences of the next batch)
 
-Each request is a flow. A sequence's tag is the work, in tokens, after which its flow may have it: that of the flow's
-sequence before, or what the queue has come to when the flow joins, and its own length. The least tag goes first
-(self-clocked fair queueing: Golestani, INFOCOM 1994). So a query of 18 tokens waits for no more than 18 tokens of
-each other request, however many texts these have; and nobody waits for ever, as tags only grow.
+Each request is a flow, and all that wait have the same share of the machine (fair queueing: Demers, Keshav and Shenker,
+SIGCOMM 1989). The clock tells what a flow that always waited would have been given so far, in tokens: work, divided by
+the flows among which it was shared. A sequence's tag is when its flow will have been given it: the clock as the flow
+joins, or the tag before, and the sequence's length. The least tag goes first. So a query of 18 tokens waits for no more
+than some 18 tokens of each other request, however many texts these have; and nobody waits for ever, as the clock goes on.
 """
 
 import heapq
@@ -42,13 +43,13 @@ class Turns:
     """The queue. It locks nothing: its owner does."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, deque[Job]]] = []
+        self._heap: list[tuple[float, int, deque[Job]]] = []
         self._order = count()
-        self._now = 0
+        self._clock = 0.0
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Let a request's jobs wait, in order; a job may wait with several requests, and runs at its first turn."""
-        self._push(self._now, deque(jobs))
+        self._push(self._clock, deque(jobs))
 
     def take(self, token_budget: int) -> list[Job]:
         """Start the jobs of one batch: of one kind, and of at most `token_budget` tokens; a longer one goes alone."""
@@ -64,13 +65,14 @@ class Turns:
                 job.started = True
                 chosen.append(job)
                 used += len(job.ids)
-                self._now = served = tag
+                served = tag
+                self._clock += len(job.ids) / len(self._heap)
             heapq.heappop(self._heap)
             flow.popleft()
             self._push(served, flow)
         return chosen
 
-    def _push(self, served: int, flow: deque[Job]) -> None:
+    def _push(self, served: float, flow: deque[Job]) -> None:
         while flow and not flow[0].waits:
             flow.popleft()
         if flow:

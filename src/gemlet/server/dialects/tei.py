@@ -164,7 +164,7 @@ async def embed_all(call: Call, request: AllRequest) -> list[list[list[float]]]:
     truncation = _truncation(request.truncate, request.truncation_direction)
     found = await service.embed_tokens(texts, prompts, truncation=truncation)
     call.note(found)
-    return await call.service.work(1000 * found.seen, lambda: [floats(rows) for rows in found.vectors])
+    return await call.service.work(1000 * found.seen, lambda: [[*map(floats, rows)] for rows in found.vectors])
 
 
 async def similarity(call: Call, request: SimilarityRequest) -> list[float]:
