@@ -46,7 +46,7 @@ def test_ollama_cuts_unless_told_not_to(served: Served, tiny: Embedder) -> None:
         ({"model": "tiny", "input": [1]}, 400, "invalid input type"),
         ({"model": "tiny", "input": 5}, 400, "invalid input type"),
         (b"", 400, "missing request body"),
-        ({"model": "other", "input": "a"}, 404, "model not found: 'other'"),
+        ({"model": "other", "input": "a"}, 404, "model 'other' not found"),
         ({"input": "a"}, 400, "missing required field `model`"),
         ({"model": "tiny", "input": "a", "dimensions": 63}, 400, "trained for 64"),
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable
 from socket import IPPROTO_TCP, TCP_NODELAY
 
@@ -59,7 +60,8 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda
 
 
 def configure(app: App, host: str, port: int) -> uvicorn.Config:
-    """Return uvicorn's configuration; its lines go to the log "uvicorn", which nobody reads unless told to."""
+    """Return uvicorn's configuration; what it logs goes nowhere unless somebody listens to "uvicorn"."""
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     settings = app.service.settings
     return uvicorn.Config(
         app,

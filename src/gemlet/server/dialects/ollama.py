@@ -197,7 +197,7 @@ def _when(service: Service) -> str:
 
 def _problem(problem: Problem) -> OllamaError:
     if problem.kind == "unknown_model":
-        return OllamaError(problem.message.replace("there is no model", "model not found:", 1))
+        return OllamaError(problem.message.replace("there is no model", "model", 1).replace(" here;", " not found;", 1))
     if problem.kind == "too_long":
         return OllamaError("the input length exceeds the context length")
     return OllamaError(problem.message)
