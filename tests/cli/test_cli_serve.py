@@ -70,7 +70,7 @@ def test_a_file_of_keys(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert ask(address.replace("0.0.0.0", "127.0.0.1"), "/info", Authorization=f"Bearer {KEY}")
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=60)
-    assert (process.returncode, log.strip()) == (130, "gemlet: interrupted")
+    assert (process.returncode, log) == (0, "")
 
 
 def test_what_it_refuses(tiny_checkpoint: Path, tmp_path: Path) -> None:

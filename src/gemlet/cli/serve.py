@@ -1,14 +1,18 @@
 """`gemlet serve`: vectors over HTTP, for OpenAI's, Ollama's, Cohere's and Hugging Face's clients."""
 
+import gc
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gemlet.cli.options import model_options
 from gemlet.errors import InputError
+
+if TYPE_CHECKING:
+    from gemlet.server import Settings
 
 KEY = "GEMLET_KEY"
 
@@ -66,20 +70,25 @@ def command(
     It speaks the APIs of OpenAI, Ollama, Cohere and text-embeddings-inference. The log has a JSON line for each request
     on stderr, without its texts.
     """
-    from gemlet.embedder import Embedder
-    from gemlet.server import Settings, app, check_address, run
+    from gemlet.server import Settings, check_address
 
-    keys = _keys(key_file)
-    settings = Settings(keys=keys, cache_bytes=cache_mb << 20, request_s=seconds, **named)
+    settings = Settings(keys=_keys(key_file), cache_bytes=cache_mb << 20, request_s=seconds, **named)
     check_address(host, settings, without_key=without_key)
-    width = int(dim) if dim else None
-    embedder = Embedder(model, quantization=quantization, threads=threads, offline=offline, truncate_dim=width)
-    served = app(embedder, settings)
     if not quiet:
         _log_to_stderr()
+    loaded = {"quantization": quantization, "threads": threads, "offline": offline}
+    _serve(model, settings, host, port, truncate_dim=int(dim) if dim else None, **loaded)
+    gc.collect()  # what is left of the engine goes now, and not when Python has half ended
+
+
+def _serve(model: str, settings: "Settings", host: str, port: int, **how: Any) -> None:
+    from gemlet.embedder import Embedder
+    from gemlet.server import app, run
+
+    served = app(Embedder(model, **how), settings)
 
     def ready(address: str) -> None:
-        guarded = "with a key" if keys else "without a key"
+        guarded = "with a key" if settings.keys else "without a key"
         click.echo(f"gemlet: {served.service.name} on {address}, {guarded}; Ctrl-C ends it", err=True)
 
     run(served, host, port, ready=ready)

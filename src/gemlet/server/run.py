@@ -1,6 +1,7 @@
 """The application on a socket, by uvicorn.   (app → until it is told to end)"""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 from collections.abc import Callable
@@ -54,7 +55,8 @@ def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda
         socket.listen(_BACKLOG)
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{socket.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[socket])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it anew when all is done
+            uvicorn.Server(config).run(sockets=[socket])
     finally:
         socket.close()
 

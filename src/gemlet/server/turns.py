@@ -3,8 +3,8 @@
 Each request is a flow, and all that wait have the same share of the machine (fair queueing: Demers, Keshav and Shenker,
 SIGCOMM 1989). The clock tells what a flow that always waited would have been given so far, in tokens: work, divided by
 the flows among which it was shared. A sequence's tag is when its flow will have been given it: the clock as the flow
-joins, or the tag before, and the sequence's length. The least tag goes first. So a query of 18 tokens waits for no more
-than some 18 tokens of each other request, however many texts these have; and nobody waits for ever, as the clock goes on.
+joins, or the tag before, and the sequence's length. The least tag goes first. So a query of 18 tokens waits for no
+more than some 18 tokens of each other request, however many texts these have; and nobody waits for ever.
 """
 
 import heapq
