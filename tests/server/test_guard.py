@@ -5,6 +5,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,23 @@ def test_two_requests_on_one_connection_with_a_pause(strict: Served) -> None:
         client.sendall(request[:10])
         client.sendall(request[10:])
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_does_not_read(tiny: Embedder, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"inputs": ["a heron"] * 15_000}).encode()  # an answer of 20 MB, more than a socket holds
+    settings = Settings(name="tiny", send_s=0.3, items=15_000)
+    with caplog.at_level(logging.INFO, "gemlet.server"), serving(tiny, settings) as served:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(30)
+            client.connect(("127.0.0.1", served.port))
+            client.sendall(post(f"Content-Length: {len(body)}") + body)
+            end = time.monotonic() + 30
+            while "gone" not in caplog.text:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            assert 0 < len(everything(client)) < 15_000_000
+        assert served.ask("POST", "/embed", BODY).status == 200
 
 
 def test_no_http_at_all(strict: Served) -> None:

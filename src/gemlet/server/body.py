@@ -12,7 +12,7 @@ from gemlet.server.settings import Settings
 
 
 class Bodies:
-    """All bodies that are being read or decoded; together they stay under a limit too."""
+    """The bodies of all requests that are being worked on; together they stay under a limit too."""
 
     def __init__(self, settings: Settings) -> None:
         self._each, self._all, self._seconds = settings.body_bytes, settings.bodies_bytes, settings.body_s
@@ -29,13 +29,16 @@ class Bodies:
             raise _too_large(limit)
         held = [0]
         try:
-            async with asyncio.timeout(self._seconds):
-                body = await self._collect(receive, limit, held)
-            yield body
-        except TimeoutError:
-            raise Problem("slow_body", f"the body did not come within {self._seconds:g} s") from None
+            yield await self._in_time(receive, limit, held)
         finally:
             self.held_bytes -= held[0]
+
+    async def _in_time(self, receive: Receive, limit: int, held: list[int]) -> bytes:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._collect(receive, limit, held)
+        except TimeoutError:
+            raise Problem("slow_body", f"the body did not come within {self._seconds:g} s") from None
 
     async def _collect(self, receive: Receive, limit: int, held: list[int]) -> bytes:
         parts: list[bytes] = []

@@ -17,6 +17,7 @@ from gemlet.vectors import FloatArray
 Headers = dict[str, str]
 
 MANY = 64  # vectors: more of them are encoded in another thread
+_PIECE = 256 * 1024  # bytes
 _LARGE = 1_000_000  # in the measure of Service.work(): surely in another thread
 
 
@@ -103,14 +104,21 @@ class Endpoint:
         state = scope["state"]
         state["route"], state["facts"] = self._route.path, call.facts
         async with self._bodies.read(scope, receive, wanted=self._decoder is not None) as body:
-            request = self._decode(body)
-        answer = await self._unless_gone(call, request, receive)
+            answer = await self._unless_gone(call, self._decode(body), receive)
         if isinstance(answer, Answer):
-            await respond(send, 200, answer.body, answer.media, call.headers)
+            await self._say(send, answer.body, answer.media, call)
             return
         large = call.facts.get("texts", 0) > MANY
         encoded = await call.service.work(_LARGE if large else 0, msgspec.json.encode, answer)
-        await respond(send, 200, encoded, "application/json", call.headers)
+        await self._say(send, encoded, "application/json", call)
+
+    async def _say(self, send: Send, body: bytes, media: str, call: Call) -> None:
+        """Send the answer; a client that does not take it in time is left."""
+        try:
+            async with asyncio.timeout(self._service.settings.send_s):
+                await respond(send, 200, body, media, call.headers)
+        except TimeoutError:
+            raise ClientDisconnect from None
 
     def _decode(self, body: bytes) -> Any:
         if self._decoder is None:
@@ -149,14 +157,16 @@ class Endpoint:
 
 
 async def respond(send: Send, status: int, body: bytes, media: str | None, headers: Headers) -> None:
-    """Send an answer in one piece."""
+    """Send an answer, a piece when the one before is on its way: what nobody takes does not pile up."""
     pairs = [(b"content-length", b"%d" % len(body))]
     if media is not None:
         pairs.append((b"content-type", media.encode()))
     pairs += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     start: Message = {"type": "http.response.start", "status": status, "headers": pairs}
     await send(start)
-    await send({"type": "http.response.body", "body": body})
+    for begin in range(0, max(len(body), 1), _PIECE):
+        more = begin + _PIECE < len(body)
+        await send({"type": "http.response.body", "body": body[begin : begin + _PIECE], "more_body": more})
 
 
 def floats(row: FloatArray) -> Any:

@@ -26,7 +26,7 @@ class Settings:
     request_tokens   tokens of one request, prompts included
     token_vectors    tokens of one request for a vector of each token: 3 KB of memory and 16 KB of answer each
     body_bytes       of one request
-    bodies_bytes     of all requests that are being read
+    bodies_bytes     of all requests that are worked on
     requests         that are worked on at once
     queue_items      sequences that wait, of all requests
     queue_tokens     tokens that wait, of all requests
@@ -35,6 +35,7 @@ class Settings:
     head_s           until a request's head is there
     body_s           until its body is there
     request_s        until its answer is there
+    send_s           until the client has taken the answer
     idle_s           that a connection stays open without a request
     shutdown_s       for requests that are being worked on when the server is told to end
     """
@@ -60,6 +61,7 @@ class Settings:
     head_s: float = 10
     body_s: float = 30
     request_s: float = 600
+    send_s: float = 60
     idle_s: float = 75
     shutdown_s: float = 30
 
