@@ -9,12 +9,6 @@ from http.client import HTTPConnection
 from typing import Any
 
 import numpy as np
-import pytest
-
-pytest.importorskip("msgspec")
-pytest.importorskip("uvicorn")
-pytest.importorskip("httptools")
-
 import uvicorn
 
 from gemlet import Embedder
