@@ -49,7 +49,15 @@ def test_anything_else_does_not(keyed: Served, sent: str | None) -> None:
         assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
         assert body in reply.body
     assert keyed.ask("POST", "/embed", BODY, headers).body == b""  # as text-embeddings-inference has it
-    assert keyed.ask("GET", "/metrics", None, headers).status == 401
+    for method, path in [
+        ("POST", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nowhere"),
+        ("GET", "/info"),
+    ]:
+        assert keyed.ask(method, path, None, headers).status == 401
+    assert keyed.ask("GET", "/", None, headers).status == keyed.ask("HEAD", "/health", None, headers).status == 200
     assert keyed.ask("GET", "/health", None, headers).status == 200
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemlet.embedder import Embedder
@@ -41,7 +41,7 @@ def app(
     """Return the server for an embedder, for any ASGI server with one event loop; server.run() has uvicorn's.
 
     dialects  the families of routes: DIALECTS, and one's own
-    pages     Starlette's routes, which come before them
+    pages     Starlette's routes, which come before them; where one does not take the method, they are asked
 
     Raises InputError for settings that make no sense, and UnknownPrompt.
     """
@@ -56,17 +56,19 @@ def app(
         finally:
             service.stop()
 
-    front = Router(
-        pages, lifespan=lifespan, redirect_slashes=False, default=_Table(service, dialects, Bodies(settings))
-    )
-    open_paths = [route.path for dialect in dialects for route in dialect.routes if route.open]
-    return App(service, Guard(front, settings, service.metrics, _Chooser(dialects), open_paths))
+    table = _Table(service, dialects, Bodies(settings), pages)
+    front = Router(lifespan=lifespan, redirect_slashes=False, default=table)
+    unlocked = [(route.method, route.path) for dialect in dialects for route in dialect.routes if route.open]
+    return App(service, Guard(front, settings, service.metrics, _Chooser(dialects), unlocked))
 
 
 class _Table:
-    """Path and method → endpoint; every path is a plain one."""
+    """Path and method → page or endpoint; an endpoint's path is a plain one."""
 
-    def __init__(self, service: Service, dialects: Sequence[Dialect], bodies: Bodies) -> None:
+    def __init__(
+        self, service: Service, dialects: Sequence[Dialect], bodies: Bodies, pages: Sequence[BaseRoute]
+    ) -> None:
+        self._pages = pages
         told = msgspec.json.encode(document(service, dialects))
 
         async def openapi(_: Call, __: None) -> Answer:
@@ -80,6 +82,12 @@ class _Table:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raise Problem for what there is not."""
+        for page in self._pages:
+            match, found = page.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await page.handle(scope, receive, send)
+                return
         methods = self._endpoints.get(scope["path"])
         if methods is None:
             raise Problem("not_found", f"there is no such path; {OPENAPI} lists those that there are")

@@ -65,13 +65,13 @@ class Guard:
         settings: Settings,
         metrics: Metrics,
         dialect_of: Callable[[str], Dialect],
-        open_paths: Iterable[str],
+        unlocked: Iterable[tuple[str, str]],
     ) -> None:
         self._app, self._metrics, self._dialect_of = app, metrics, dialect_of
         self._keys = Keys(settings.keys)
         self._hosts = {"localhost", *(host.lower() for host in settings.hosts)}
         self._origins = {origin.lower().rstrip("/") for origin in settings.origins}
-        self._open = frozenset(open_paths)
+        self._unlocked = frozenset(unlocked)  # methods and paths that need no key
         self._limit = settings.requests
         self._working = 0
 
@@ -109,9 +109,11 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin != f"{scope['scheme']}://{host}" and origin not in self._origins:
             raise Problem("forbidden", f"pages of {origin[:80]!r} may not ask this server: see --allow-origin")
-        if scope["path"] not in self._open and not self._keys.allow(headers.get(b"authorization", b"")):
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        unlocked = (method, scope["path"]) in self._unlocked
+        if not unlocked and not self._keys.allow(headers.get(b"authorization", b"")):
             raise Problem("unauthorized", "a key of this server is needed: Authorization: Bearer KEY")
-        if self._working > self._limit and scope["path"] not in self._open:
+        if self._working > self._limit and not unlocked:
             raise Problem("overloaded", f"{self._limit} requests are being worked on: ask again in 1 s", retry_after=1)
 
     def _knows(self, host: str) -> bool:
@@ -150,7 +152,7 @@ class Guard:
 
 
 class _Answering:
-    """An answer on its way: its status, and the headers that all answers have."""
+    """An answer on its way: its status, and the headers that all answers have unless they have their own."""
 
     def __init__(self, send: Send, identity: str) -> None:
         self._send, self.id, self.status = send, identity, 0
@@ -158,5 +160,7 @@ class _Answering:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *_HEADERS, (b"x-request-id", self.id.encode())]
+            given = {name for name, _ in message["headers"]}
+            added = [(name, value) for name, value in _HEADERS if name not in given]
+            message["headers"] = [*message["headers"], *added, (b"x-request-id", self.id.encode())]
         await self._send(message)

@@ -52,7 +52,8 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
-        return generate_latest(self._registry)
+        text: bytes = generate_latest(self._registry)
+        return text
 
     def asked(self, texts: int) -> None:
         """Count the texts of a request."""
