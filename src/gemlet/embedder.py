@@ -1,7 +1,7 @@
 """The whole flow on one page: text → prompt → ids → sequences → batches → hidden → vectors."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypedDict, Unpack, get_args
@@ -163,16 +163,16 @@ class Embedder:
         dim = self.truncate_dim if truncate_dim is None else vectors.check_dim(truncate_dim, self._full_dim)
         _one_of("precision", precision, Precision)
         _one_of("output_value", output_value, OutputValue)
-        sequences = self._sequences(texts, self._prompts_for(texts, prompt_name, prompt), truncation)
+        prompts = self._prompts_for(texts, prompt_name, prompt)
+        sequences = self.sequences(apply_prompts(texts, prompts), prompts, truncation)
+        if sequences.cut.any():
+            warn(_cut_message(sequences, self.max_seq_length), TruncationWarning)
         result: Any
         if output_value == "token_embeddings":
             result = self._token_embeddings(sequences, batch_size, show_progress_bar)
         else:
-            hidden = self._hidden(sequences, batch_size, show_progress_bar)
-            hidden = hidden if dim == self._full_dim else hidden[:, :dim].copy()
-            if normalize_embeddings:
-                vectors.normalize(hidden, out=hidden)
-            result = vectors.quantize(hidden, precision)
+            parts = self._parts(sequences, batch_size, show_progress_bar)
+            result = vectors.quantize(self.finish(sequences, parts, dim, normalize_embeddings), precision)
         result = result[0] if single else result
         return (result, Usage(sequences.tokens, sequences.cut)) if return_usage else result
 
@@ -188,6 +188,46 @@ class Embedder:
         titles = [titles] if isinstance(titles, str) else titles or [None] * len(texts)
         prompts = document_prompts(titles, len(texts))
         return self.encode(texts[0] if single else texts, prompt=prompts, **options)
+
+    def sequences(
+        self, prompted: Sequence[str], prompts: Sequence[str], truncation: Truncation | None = None
+    ) -> Sequences:
+        """Tokenise texts that have their prompts before them, and fit them to the model: encode()'s first half.
+
+        prompts  what each begins with, or ""; "left" and "window" keep these
+
+        Raises InputTooLong under "error"; warns of nothing.
+        """
+        ids, offsets = self._tokenizer.encode(prompted, self.control_tokens == "parse")
+        if self._gguf is not None and len(ids) >= _MANY_TOKENS:
+            self._gguf.drop_pages()
+        parts = [ids[begin:end] for begin, end in pairwise(offsets)]
+        return self._fitted(parts, lambda row: self._prompt_tokens(prompted[row], len(prompts[row])), truncation)
+
+    def sequences_of_ids(self, ids: Sequence[npt.NDArray[np.int32]], truncation: Truncation | None = None) -> Sequences:
+        """sequences() for texts that are tokens already: ids of this model, without <bos> and <eos>."""
+        return self._fitted(ids, lambda row: 0, truncation)
+
+    def run(self, batch: Batch) -> FloatArray:
+        """Run one batch of packing.pack(): [sequences, 768] float32 from behind the dense head, finite or not."""
+        return self._model.embed(batch.input_ids, batch.cu_seqlens)
+
+    def run_tokens(self, batch: Batch) -> list[FloatArray]:
+        """Run one batch of packing.pack(): for each sequence [tokens, 768] float32 from behind the final norm."""
+        rows = self._model.token_embeddings(batch.input_ids, batch.cu_seqlens)
+        return [rows[begin:end] for begin, end in pairwise(batch.cu_seqlens.tolist())]
+
+    def finish(self, sequences: Sequences, parts: FloatArray, dim: int, normalize: bool = True) -> FloatArray:
+        """Make of what run() returned a vector for each text, [texts, dim] float32: encode()'s last half.
+
+        parts  [sequences, 768]; the windows of a long text are averaged by their new tokens; may be written into
+        """
+        hidden = parts
+        if len(parts) != len(sequences.tokens):
+            hidden = np.zeros((len(sequences.tokens), self._full_dim), np.float32)
+            np.add.at(hidden, sequences.rows, vectors.normalize(parts) * sequences.weights[:, None])
+        hidden = hidden if dim == self._full_dim else hidden[:, :dim].copy()
+        return vectors.normalize(hidden, out=hidden) if normalize else hidden
 
     def tokenize(self, texts: Texts, *, prompt_name: str | None = None, prompt: str | None = None) -> Any:
         """Return an Encoding for each text, or one Encoding for a single str; nothing is cut."""
@@ -222,6 +262,11 @@ class Embedder:
         return self._model.threads
 
     @property
+    def tokenizer(self) -> _core.Tokenizer:
+        """The engine's; any number of threads may use it."""
+        return self._tokenizer
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """What was read of the checkpoint's folder or file."""
         return self._checkpoint
@@ -240,23 +285,17 @@ class Embedder:
             raise InputError(f"there are {len(prompt)} prompts for {len(texts)} texts")
         return list(prompt)
 
-    def _sequences(self, texts: list[str], prompts: list[str], truncation: Truncation | None) -> Sequences:
-        """Tokenise and fit; warn of what was cut."""
-        prompted = apply_prompts(texts, prompts)
-        ids, offsets = self._tokenizer.encode(prompted, self.control_tokens == "parse")
-        sequences = fit(
-            [ids[begin:end] for begin, end in pairwise(offsets)],
-            lambda row: self._prompt_tokens(prompted[row], len(prompts[row])),
+    def _fitted(
+        self, ids: Sequence[npt.NDArray[np.int32]], prompt_tokens: Callable[[int], int], truncation: Truncation | None
+    ) -> Sequences:
+        return fit(
+            ids,
+            prompt_tokens,
             limit=self.max_seq_length,
             truncation=_one_of("truncation", truncation or self.truncation, Truncation),
             bos=self._tokenizer.bos,
             eos=self._tokenizer.eos,
         )
-        if self._gguf is not None and len(ids) >= _MANY_TOKENS:
-            self._gguf.drop_pages()
-        if sequences.cut.any():
-            warn(_cut_message(sequences, self.max_seq_length), TruncationWarning)
-        return sequences
 
     def _prompt_tokens(self, prompted: str, length: int) -> int:
         """How many tokens lie wholly in the first `length` code points."""
@@ -268,31 +307,25 @@ class Embedder:
         ids = np.concatenate([[self._tokenizer.bos], ids, [self._tokenizer.eos]]).astype(np.int32)
         return Encoding(ids, [self._tokenizer.id_to_piece(i) for i in ids.tolist()], np.pad(spans, ((1, 1), (0, 0))))
 
-    def _hidden(self, sequences: Sequences, batch_size: int | None, progress: bool) -> FloatArray:
-        """[texts, 768] float32 from behind the dense head; the windows of a long text averaged by their new tokens."""
+    def _parts(self, sequences: Sequences, batch_size: int | None, progress: bool) -> FloatArray:
+        """[sequences, 768] float32 from behind the dense head."""
         parts = np.empty((len(sequences.input_ids), self._full_dim), np.float32)
         for batch in self._batches(sequences, batch_size, progress):
-            rows = self._model.embed(batch.input_ids, batch.cu_seqlens)
+            rows = self.run(batch)
             finite = np.isfinite(rows).all(axis=1)
             if not finite.all():
                 row = sequences.rows[batch.first + int(np.argmin(finite))]
                 reason = self._checkpoint.damage() or "run `gemlet verify`, the weights may be damaged"
                 raise OutputError(f"the vector of text {row} is not finite: {reason}")
             parts[batch.first : batch.last] = rows
-        if len(parts) == len(sequences.tokens):
-            return parts
-        hidden = np.zeros((len(sequences.tokens), self._full_dim), np.float32)
-        np.add.at(hidden, sequences.rows, vectors.normalize(parts) * sequences.weights[:, None])
-        return hidden
+        return parts
 
     def _token_embeddings(self, sequences: Sequences, batch_size: int | None, progress: bool) -> list[FloatArray]:
         """For each text [tokens, 768] float32; the windows of a long text end to end."""
         parts: list[list[FloatArray]] = [[] for _ in sequences.tokens]
         for batch in self._batches(sequences, batch_size, progress):
-            rows = self._model.token_embeddings(batch.input_ids, batch.cu_seqlens)
-            for i in range(batch.first, batch.last):
-                begin, end = batch.cu_seqlens[i - batch.first : i - batch.first + 2]
-                parts[sequences.rows[i]].append(rows[begin:end])
+            for row, tokens in zip(sequences.rows[batch.first : batch.last], self.run_tokens(batch), strict=True):
+                parts[row].append(tokens)
         return [np.concatenate(text) for text in parts]
 
     def _batches(self, sequences: Sequences, batch_size: int | None, progress: bool) -> Iterator[Batch]:

@@ -112,15 +112,21 @@ def pack(input_ids: Sequence[IntArray], token_budget: int, batch_size: int | Non
     """
     first = used = 0
     for at, ids in enumerate(input_ids):
-        if at > first and (used + len(ids) > token_budget or at - first == batch_size):
-            yield _batch(input_ids, first, at)
+        if not fits(used, len(ids), token_budget) or (batch_size and at - first == batch_size):
+            yield lay(input_ids, first, at)
             first, used = at, 0
         used += len(ids)
     if first < len(input_ids):
-        yield _batch(input_ids, first, len(input_ids))
+        yield lay(input_ids, first, len(input_ids))
 
 
-def _batch(input_ids: Sequence[IntArray], first: int, last: int) -> Batch:
+def fits(used: int, tokens: int, token_budget: int) -> bool:
+    """Say whether a sequence of `tokens` still goes into a batch that has `used`; into an empty one any does."""
+    return used == 0 or used + tokens <= token_budget
+
+
+def lay(input_ids: Sequence[IntArray], first: int, last: int) -> Batch:
+    """Lay the sequences [first, last), one or more, end to end."""
     parts = input_ids[first:last]
     ends = np.cumsum([0, *map(len, parts)]).astype(np.int32)
     return Batch(first, last, np.concatenate(parts), ends)

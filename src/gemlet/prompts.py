@@ -71,10 +71,16 @@ def document_prompts(titles: Sequence[str | None], count: int) -> list[str]:
 def apply_prompts(texts: Sequence[str], prompts: Sequence[str]) -> list[str]:
     """Put each prompt before its text; warn once when a text already begins with a prompt of this model."""
     for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-        if prompt and (found := _PROMPTED.match(text)):
-            warn(f"text {row} already begins with {found[1]!r}: it now has two prompts", DoublePromptWarning)
+        if prompt and (found := own_prompt(text)):
+            warn(f"text {row} already begins with {found!r}: it now has two prompts", DoublePromptWarning)
             break
     return [prompt + text for text, prompt in zip(texts, prompts, strict=True)]
+
+
+def own_prompt(text: str) -> str:
+    """Return the prompt of this model that a text already begins with, or nothing."""
+    found = _PROMPTED.match(text)
+    return found[1] if found else ""
 
 
 def _plain(name: str) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "dedupe": "Find rows that say the same, and keep one of each.",
     "pairs": "Find the most similar rows, matches in another file, translations.",
     "recommend": "Find rows like these and not like those.",
+    "serve": "Serve vectors to every embedding client over HTTP.",
     "mcp": "Serve the index to other programs' models.",
     "classify": "Label rows: from names of labels, or from examples.",
     "cluster": "Put rows into groups of like meaning.",

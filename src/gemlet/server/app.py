@@ -1,0 +1,109 @@
+"""All dialects behind one guard, as an ASGI application.   (embedder → app)"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.routing import BaseRoute, Match, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gemlet.embedder import Embedder
+from gemlet.server.body import Bodies
+from gemlet.server.dialects import DIALECTS
+from gemlet.server.endpoint import Answer, Call, Dialect, Endpoint, Route
+from gemlet.server.guard import Guard
+from gemlet.server.openapi import document
+from gemlet.server.problems import Problem
+from gemlet.server.service import Service
+from gemlet.server.settings import Settings
+
+OPENAPI = "/openapi.json"
+
+
+class App:
+    """The ASGI application; `service` is what its routes work with."""
+
+    def __init__(self, service: Service, front: ASGIApp) -> None:
+        self.service, self._front = service, front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the application's life."""
+        await self._front(scope, receive, send)
+
+
+def app(
+    embedder: Embedder,
+    settings: Settings | None = None,
+    *,
+    dialects: Sequence[Dialect] = DIALECTS,
+    pages: Sequence[BaseRoute] = (),
+) -> App:
+    """Return the server for an embedder, for any ASGI server with one event loop; server.run() has uvicorn's.
+
+    dialects  the families of routes: DIALECTS, and one's own
+    pages     Starlette's routes, which come before them; where one does not take the method, they are asked
+
+    Raises InputError for settings that make no sense, and UnknownPrompt.
+    """
+    settings = settings or Settings()
+    service = Service(embedder, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            service.stop()
+
+    table = _Table(service, dialects, Bodies(settings), pages)
+    front = Router(lifespan=lifespan, redirect_slashes=False, default=table)
+    unlocked = [(route.method, route.path) for dialect in dialects for route in dialect.routes if route.open]
+    return App(service, Guard(front, settings, service.metrics, _Chooser(dialects), unlocked))
+
+
+class _Table:
+    """Path and method → page or endpoint; an endpoint's path is a plain one."""
+
+    def __init__(
+        self, service: Service, dialects: Sequence[Dialect], bodies: Bodies, pages: Sequence[BaseRoute]
+    ) -> None:
+        self._pages = pages
+        told = msgspec.json.encode(document(service, dialects))
+
+        async def openapi(_: Call, __: None) -> Answer:
+            return Answer(told, "application/json")
+
+        own = Route("GET", OPENAPI, openapi, None, None, "This document.")
+        routes = [(route, dialect) for dialect in dialects for route in dialect.routes] + [(own, dialects[0])]
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+        for route, dialect in routes:
+            self._endpoints.setdefault(route.path, {})[route.method] = Endpoint(route, dialect, service, bodies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raise Problem for what there is not."""
+        for page in self._pages:
+            match, found = page.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await page.handle(scope, receive, send)
+                return
+        methods = self._endpoints.get(scope["path"])
+        if methods is None:
+            raise Problem("not_found", f"there is no such path; {OPENAPI} lists those that there are")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if method not in methods:
+            raise Problem("method", f"this path takes {' and '.join(methods)}", param=", ".join(methods))
+        await methods[method](scope, receive, send)
+
+
+class _Chooser:
+    """Path → the dialect whose clients ask for such."""
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        self._exact = {route.path: dialect for dialect in dialects for route in dialect.routes}
+        self._prefixes = sorted(dialects, key=lambda dialect: -len(dialect.prefix))
+
+    def __call__(self, path: str) -> Dialect:
+        found = self._exact.get(path)
+        return found or next(dialect for dialect in self._prefixes if path.startswith(dialect.prefix))

@@ -1,0 +1,180 @@
+"""One route: bytes → request → answer → bytes, or a problem in its dialect's shape."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from gemlet.server.body import Bodies
+from gemlet.server.problems import STATUS, Kind, Problem
+from gemlet.server.service import Found, Service
+from gemlet.vectors import FloatArray
+
+Headers = dict[str, str]
+
+MANY = 64  # vectors: more of them are encoded in another thread
+_PIECE = 256 * 1024  # bytes
+_LARGE = 1_000_000  # in the measure of Service.work(): surely in another thread
+
+
+@dataclass
+class Call:
+    """What a handler gets: the service, and what the log is to say of the request."""
+
+    service: Service
+    facts: dict[str, int] = field(default_factory=dict)
+    headers: Headers = field(default_factory=dict)
+
+    def note(self, found: Found) -> None:
+        """Let the log say what was done."""
+        self.facts |= {"texts": len(found.tokens), "tokens": found.seen, "cached": found.hits}
+
+    async def written(self, write: Callable[[Any], Any], rows: Any) -> list[Any]:
+        """Each row as JSON, written at once so that no lists of Python's floats pile up; many in another thread."""
+        return await self.service.work(_LARGE if len(rows) > MANY else 0, lambda: [write(row) for row in rows])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Bytes that are no JSON."""
+
+    body: bytes
+    media: str = "text/plain; charset=utf-8"
+
+
+Handler = Callable[[Call, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the application serves and the OpenAPI document tells.
+
+    takes    the struct of the body; None: there is none
+    gives    the type of the answer; None: an Answer
+    refuses  the problems that this route may have of its own
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    takes: Any
+    gives: Any
+    told: str
+    refuses: tuple[Kind, ...] = ()
+    open: bool = False  # without a key
+    unlisted: bool = False
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A family of routes whose clients expect problems in one shape.
+
+    prefix   of their paths; the longest that fits has the path
+    problem  a Problem → the body of the answer, a struct, or None for an empty one; its type is `shape`
+    statuses what this dialect answers otherwise than problems.STATUS
+    """
+
+    name: str
+    prefix: str
+    routes: Sequence[Route]
+    shape: Any
+    problem: Callable[[Problem], Any]
+    statuses: dict[Kind, int] = field(default_factory=dict)
+
+    def status(self, kind: Kind) -> int:
+        """The HTTP status of a kind of problem."""
+        return self.statuses.get(kind, STATUS[kind])
+
+
+class Endpoint:
+    """A Route as an ASGI application."""
+
+    def __init__(self, route: Route, dialect: Dialect, service: Service, bodies: Bodies) -> None:
+        self._route, self._dialect, self._service, self._bodies = route, dialect, service, bodies
+        self._decoder = msgspec.json.Decoder(route.takes) if route.takes is not None else None
+        self._seconds = service.settings.request_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. A Problem goes up to the guard, which says it."""
+        call = Call(self._service)
+        state = scope["state"]
+        state["route"], state["facts"] = self._route.path, call.facts
+        async with self._bodies.read(scope, receive, wanted=self._decoder is not None) as body:
+            answer = await self._unless_gone(call, self._decode(body), receive)
+        if isinstance(answer, Answer):
+            await self._say(send, answer.body, answer.media, call)
+            return
+        large = call.facts.get("texts", 0) > MANY
+        encoded = await call.service.work(_LARGE if large else 0, msgspec.json.encode, answer)
+        await self._say(send, encoded, "application/json", call)
+
+    async def _say(self, send: Send, body: bytes, media: str, call: Call) -> None:
+        """Send the answer; a client that does not take it in time is left."""
+        try:
+            async with asyncio.timeout(self._service.settings.send_s):
+                await respond(send, 200, body, media, call.headers)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    def _decode(self, body: bytes) -> Any:
+        if self._decoder is None:
+            return None
+        if not body.strip():
+            raise Problem("malformed", "missing request body")
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise Problem("invalid", str(error), param=_field_of(str(error))) from None
+        except (ValueError, RecursionError) as error:
+            reason = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise Problem("malformed", f"the body cannot be read as JSON: {reason}") from None
+
+    async def _unless_gone(self, call: Call, request: Any, receive: Receive) -> Any:
+        """The handler's answer; its work is given up when the client leaves or the time is over."""
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        watcher = asyncio.ensure_future(watch())
+        try:
+            async with asyncio.timeout(self._seconds) as limit:
+                return await self._route.handler(call, request)
+        except TimeoutError:
+            if gone:
+                raise ClientDisconnect from None
+            raise Problem("timeout", f"no answer within {self._seconds:g} s", retry_after=30) from None
+        finally:
+            watcher.cancel()
+
+
+async def respond(send: Send, status: int, body: bytes, media: str | None, headers: Headers) -> None:
+    """Send an answer, a piece when the one before is on its way: what nobody takes does not pile up."""
+    pairs = [(b"content-length", b"%d" % len(body))]
+    if media is not None:
+        pairs.append((b"content-type", media.encode()))
+    pairs += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    start: Message = {"type": "http.response.start", "status": status, "headers": pairs}
+    await send(start)
+    for begin in range(0, max(len(body), 1), _PIECE):
+        more = begin + _PIECE < len(body)
+        await send({"type": "http.response.body", "body": body[begin : begin + _PIECE], "more_body": more})
+
+
+def floats(row: FloatArray) -> Any:
+    """A vector as JSON: each float32 exactly, as the float64 that it is."""
+    return msgspec.Raw(msgspec.json.encode(row.tolist()))
+
+
+def _field_of(message: str) -> str | None:
+    """The field that msgspec's message is about: "... - at `$.input[0]`" → input."""
+    _, found, place = message.rpartition("at `$.")
+    return place.rstrip("`").split("[")[0].split(".")[0] if found else None

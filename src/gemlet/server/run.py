@@ -1,0 +1,122 @@
+"""The application on a socket, by uvicorn.   (app → until it is told to end)"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import Callable
+from socket import IPPROTO_TCP, TCP_NODELAY
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gemlet.errors import InputError
+from gemlet.server.app import App
+from gemlet.server.settings import Settings
+
+_HEAD_BYTES = 64 * 1024  # of a request's first line and headers
+_BACKLOG = 512
+
+
+def check_address(host: str, settings: Settings, *, without_key: bool) -> None:
+    """Raise InputError for an address that others reach when there is no key, unless that was wanted."""
+    if settings.keys or without_key or is_loopback(host):
+        return
+    raise InputError(
+        f"{host} can be reached from other machines, and there is no key: name a file with one in --key-file, put one "
+        "into GEMLET_KEY, or say --no-key-on-a-public-address"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run(app: App, host: str, port: int, *, ready: Callable[[str], None] = lambda address: None) -> None:
+    """Serve until SIGINT or SIGTERM; then answer what was begun, within Settings.shutdown_s.
+
+    port   0 takes any that is free
+    ready  is called with the server's address once it listens
+
+    Raises InputError when the port is taken or the host is none of this machine's.
+    """
+    config = configure(app, host, port)
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise InputError(f"cannot listen on {host} port {port}: name another with --host and --port") from None
+    try:
+        socket.listen(_BACKLOG)
+        shown = f"[{host}]" if ":" in host else host
+        ready(f"http://{shown}:{socket.getsockname()[1]}")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it anew when all is done
+            uvicorn.Server(config).run(sockets=[socket])
+    finally:
+        socket.close()
+
+
+def configure(app: App, host: str, port: int) -> uvicorn.Config:
+    """Return uvicorn's configuration; what it logs goes nowhere unless somebody listens to "uvicorn"."""
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    settings = app.service.settings
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=_patient(settings),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        limit_concurrency=4 * settings.requests,
+        timeout_keep_alive=int(settings.idle_s),
+        timeout_graceful_shutdown=int(settings.shutdown_s),
+    )
+
+
+def _patient(settings: Settings) -> type[asyncio.Protocol]:
+    """What uvicorn has, with two limits that it lacks: of the time and of the bytes that a request's head takes."""
+
+    class Patient(HttpToolsProtocol):
+        _head_bytes = 0
+        _waits = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio forgets it
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._between():
+                self._head_bytes += len(data)
+                if self._head_bytes > _HEAD_BYTES:
+                    self.transport.close()
+                self._wait()
+            else:
+                self._head_bytes = 0
+
+        def _between(self) -> bool:
+            """Whether the next request's head is still to come."""
+            return self.cycle is None or self.cycle.response_complete
+
+        def _wait(self) -> None:
+            if not self._waits:
+                self._waits = True
+                self.loop.call_later(settings.head_s, self._give_up, self.cycle)
+
+        def _give_up(self, before: object) -> None:
+            self._waits = False
+            if self.cycle is before and self._between() and not self.transport.is_closing():
+                self.transport.close()
+
+    return Patient

@@ -1,0 +1,31 @@
+"""The OpenAPI document is true: schemathesis asks by it, and what comes is what it says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from serving import Served
+
+HERE = Path(__file__).parent
+
+
+def test_every_route_is_in_it(served: Served) -> None:
+    document = served.get("/openapi.json")
+    assert document["openapi"] == "3.1.0"
+    routes = [(method, path) for path, methods in document["paths"].items() for method in methods]
+    assert len(routes) >= 18
+    for method, path in routes:
+        assert served.ask(method.upper(), path).status not in (404, 405)
+    assert document["components"]["schemas"]["EmbeddingsRequest"]["properties"]["dimensions"]["anyOf"][0] == {
+        "enum": [64]
+    }
+
+
+def test_schemathesis_finds_nothing(served: Served, tmp_path: Path) -> None:
+    pytest.importorskip("schemathesis")
+    options = ["--max-examples", "10", "--seed", "1", "--generation-database", "none", "--no-color"]
+    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml")]
+    command += ["run", f"{served.url}/openapi.json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
