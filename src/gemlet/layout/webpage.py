@@ -1,9 +1,9 @@
 """A map → one HTML file that fetches nothing.   (chart → HTML)
 
-The map itself is page/map.html, map.css and map.js, which any page can hold; page.html, page.css and page.js make one of
-it alone. The data stands in the page as JSON in which nothing can end
-the element or turn the direction of the source: `<`, `>`, `&` and all control and format characters are escaped. The
-page's policy allows exactly this script and this style, by their hashes, and no address at all.
+The map itself is page/map.html, map.css and map.js, which any page can hold; page.html, page.css and page.js make one
+of it alone. The data stands in the page as JSON in which nothing can end the element or turn the direction of the
+source: `<`, `>`, `&` and all control and format characters are escaped. The page's policy allows exactly this script
+and this style, by their hashes, and no address at all.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """All dialects behind one guard, as an ASGI application.   (embedder → app)"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -37,11 +37,13 @@ def app(
     *,
     dialects: Sequence[Dialect] = DIALECTS,
     pages: Sequence[BaseRoute] = (),
+    ending: Sequence[Callable[[], None]] = (),
 ) -> App:
     """Return the server for an embedder, for any ASGI server with one event loop; server.run() has uvicorn's.
 
     dialects  the families of routes: DIALECTS, and one's own
     pages     Starlette's routes, which come before them; where one does not take the method, they are asked
+    ending    what is called when the server has ended
 
     Raises InputError for settings that make no sense, and UnknownPrompt.
     """
@@ -55,6 +57,8 @@ def app(
             yield
         finally:
             service.stop()
+            for end in ending:
+                end()
 
     table = _Table(service, dialects, Bodies(settings), pages)
     front = Router(lifespan=lifespan, redirect_slashes=False, default=table)

@@ -55,9 +55,7 @@ def searched(served: ServedIndex, request: SearchRequest, shared: SharedEmbedder
         )
 
 
-def answered(
-    served: ServedIndex, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None
-) -> AskAnswer:
+def answered(served: ServedIndex, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None) -> AskAnswer:
     """Ask, and wait for the whole answer. Raises Problem."""
     pieces = answering(served, request, shared, writer)
     while True:
@@ -131,7 +129,9 @@ def _like(opened: OpenIndex, name: str | None) -> str | None:
         return None
     path = opened.names.path_of(name)
     if path is None or not opened.store.passages_of(path):
-        raise Problem("not_found", f"the index has no file {name[:200]!r}: take a path that a search gave", param="like")
+        raise Problem(
+            "not_found", f"the index has no file {name[:200]!r}: take a path that a search gave", param="like"
+        )
     return path
 
 

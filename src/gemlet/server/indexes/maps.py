@@ -1,4 +1,4 @@
-"""The map of an index: made once in the background, kept, and made again when the index has changed.   (index → JSON)"""
+"""The map of an index: made in the background, kept, and made again when the index has changed.   (index → JSON)"""
 
 import logging
 import threading

@@ -54,7 +54,9 @@ class Room:
 
     def _submit(self, work: Callable[[], R]) -> "Future[R]":
         if self.inside >= self._most:
-            raise Problem("overloaded", f"too many such requests at once: ask again in {_RETRY_S} s", retry_after=_RETRY_S)
+            raise Problem(
+                "overloaded", f"too many such requests at once: ask again in {_RETRY_S} s", retry_after=_RETRY_S
+            )
         try:
             future = self._pool.submit(work)
         except RuntimeError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -96,13 +96,27 @@ class OwnRoutes:
             return Route("POST", PREFIX + name, handler, takes, gives, told, refuses)
 
         return [
-            Route("GET", PREFIX + "status", self._status, None, ServerStatus, "the server and its indexes"),
-            post("search", self._search, SearchRequest, SearchAnswer, "passages of an index that match a query"),
-            post("ask", self._ask, AskRequest, AskAnswer, "an answer from an index, with its sources"),
-            post("map", self._map, IndexRequest, MapAnswer, "the map of an index, made in the background"),
-            post("classify", self._classify, ClassifyRequest, ClassifyAnswer, "labels of texts by their names", _TEXTS),
-            post("cluster", self._cluster, ClusterRequest, ClusterAnswer, "groups of texts that mean alike", _TEXTS),
-            post("compare", self._compare, CompareRequest, CompareAnswer, "two texts, by every task", _TEXTS),
+            Route("GET", PREFIX + "status", self._status, None, ServerStatus, "How the server does, and its indexes."),
+            post("search", self._search, SearchRequest, SearchAnswer, "Passages of an index that match a query."),
+            post("ask", self._ask, AskRequest, AskAnswer, "An answer from an index, with its sources."),
+            post("map", self._map, IndexRequest, MapAnswer, "The map of an index, made in the background."),
+            post(
+                "classify",
+                self._classify,
+                ClassifyRequest,
+                ClassifyAnswer,
+                "Labels for texts, by the labels' names.",
+                _TEXTS,
+            ),
+            post("cluster", self._cluster, ClusterRequest, ClusterAnswer, "Groups of texts that mean alike.", _TEXTS),
+            post(
+                "compare",
+                self._compare,
+                CompareRequest,
+                CompareAnswer,
+                "How alike two texts are, by every task.",
+                _TEXTS,
+            ),
         ]
 
     async def _status(self, call: Call, _: None) -> ServerStatus:
@@ -123,7 +137,7 @@ class OwnRoutes:
         first = await self._asking.run(next, pieces)  # what goes wrong by then is told by the status
         return Events(self._streamed(first, pieces))
 
-    async def _streamed(self, sources: Any, pieces: Any) -> AsyncIterator[tuple[str, bytes]]:
+    async def _streamed(self, sources: Any, pieces: Any) -> AsyncGenerator[tuple[str, bytes]]:
         """The events of an answer; a thread is taken for each piece, and given back."""
         yield "sources", msgspec.json.encode(sources)
         try:

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from gemlet.embedder import Embedder
-from gemlet.errors import GemletError, GenerationError, InputError, StoreCorrupt, StoreError, StoreMismatch, StoreNotFound
+from gemlet.errors import (
+    GemletError,
+    GenerationError,
+    InputError,
+    StoreCorrupt,
+    StoreError,
+    StoreMismatch,
+    StoreNotFound,
+)
 from gemlet.index import Index
 from gemlet.server.indexes.shared import SharedEmbedder
 from gemlet.server.problems import Problem
@@ -180,7 +188,9 @@ def problem_of(error: GemletError, name: str) -> Problem:
     if isinstance(error, StoreCorrupt):
         return Problem("unavailable", f"{what} is damaged: delete it and make it again with `gemlet index`")
     if isinstance(error, GenerationError):
-        return Problem("unavailable", "the model that writes failed; the server's log says how. `quote` does without it")
+        return Problem(
+            "unavailable", "the model that writes failed; the server's log says how. `quote` does without it"
+        )
     if isinstance(error, StoreError):
         return Problem("unavailable", f"{what} cannot be read; the server's log says why")
     return Problem("internal", "the server's log says what went wrong")

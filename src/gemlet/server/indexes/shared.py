@@ -16,6 +16,7 @@ from gemlet.server.service import Service
 from gemlet.texts import Texts, as_texts
 from gemlet.vectors import check_dim
 
+
 class SharedEmbedder:
     """As much of an Embedder as a search, an answer and a classifier ask for; never to be called in the event loop."""
 
@@ -33,7 +34,12 @@ class SharedEmbedder:
         return self._embedder.count_tokens(texts)
 
     def encode(
-        self, texts: Texts, *, prompt_name: str | None = None, prompt: Sequence[str] = (), truncate_dim: int | None = None
+        self,
+        texts: Texts,
+        *,
+        prompt_name: str | None = None,
+        prompt: Sequence[str] = (),
+        truncate_dim: int | None = None,
     ) -> Any:
         """[n, dim] float32 unit vectors, or [dim] of a str; `prompt` has one for each text. A long text is cut.
 

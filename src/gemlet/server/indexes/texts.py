@@ -69,9 +69,7 @@ def compared(request: CompareRequest, shared: SharedEmbedder) -> CompareAnswer:
     prompts = [find_prompt(shared.prompts, task) for task in (*SEARCHES, *ALIKE)]
     document = document_prompts([None], 1)
     first = shared.encode([request.a] * len(prompts), prompt=prompts, truncate_dim=dim)
-    second = shared.encode(
-        [request.b] * (1 + len(ALIKE)), prompt=document + prompts[len(SEARCHES) :], truncate_dim=dim
-    )
+    second = shared.encode([request.b] * (1 + len(ALIKE)), prompt=document + prompts[len(SEARCHES) :], truncate_dim=dim)
     width = first.shape[1]
     searches = [
         Compared(
