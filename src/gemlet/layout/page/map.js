@@ -121,6 +121,7 @@ function drawMap(data) {
   }
   function paint() {
     queued = false;
+    if (!canvas.width || !canvas.height) return; // out of sight
     const paper = tint("--paper"), ink = tint("--ink");
     points(rgb(paper));
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
