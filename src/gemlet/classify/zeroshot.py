@@ -48,9 +48,7 @@ def check_labels(labels: Sequence[str], descriptions: Mapping[str, str] | None) 
     return names
 
 
-def zero_shot_head(
-    embedder: Encoder, names: Sequence[str], descriptions: Mapping[str, str], dim: int | None
-) -> Linear:
+def zero_shot_head(embedder: Encoder, names: Sequence[str], descriptions: Mapping[str, str], dim: int | None) -> Linear:
     """Each label's vector is its weights: a description as it is, or the name in a sentence."""
     texts = [descriptions.get(name) or SENTENCE.format(name.replace("_", " ")) for name in names]
     vectors = embedder.encode_query(texts, prompt_name=LABEL_PROMPT, truncate_dim=dim)

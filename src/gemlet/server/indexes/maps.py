@@ -1,6 +1,5 @@
 """The map of an index: made in the background, kept, and made again when the index has changed.   (index → JSON)"""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gemlet.layout.chart import MOST_GROUPS
 from gemlet.server.indexes.rooms import Room
 from gemlet.server.indexes.served import OpenIndex, ServedIndex
 from gemlet.server.indexes.shapes import MapAnswer, MapProgress
+from gemlet.server.metrics import Metrics
 from gemlet.server.problems import Problem
 from gemlet.store import StoredPassage
 from gemlet.vectors import FloatArray
@@ -30,8 +30,6 @@ _PART = 500  # passages that are read between two looks at the progress
 
 Step = Callable[[str, float], None]
 """Hears what is done, and which share of all is."""
-
-_log = logging.getLogger("gemlet.server")
 
 
 @dataclass
@@ -87,8 +85,8 @@ class Maps:
         except Problem as problem:
             kept.points = None
             kept.progress = MapProgress(state="failed", step="", share=0, error=problem.message)
-        except Exception:
-            _log.exception("the map of %s", served.name)
+        except Exception as error:  # a bug: the map fails, and the server goes on
+            Metrics.broken(error)
             kept.progress = MapProgress(state="failed", step="", share=0, error="the server's log says what went wrong")
 
 

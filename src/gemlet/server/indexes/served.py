@@ -3,7 +3,6 @@
 Its file may be written, rebuilt, replaced or deleted while the server runs: each request looks what is there.
 """
 
-import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,11 +23,10 @@ from gemlet.errors import (
 )
 from gemlet.index import Index
 from gemlet.server.indexes.shared import SharedEmbedder
+from gemlet.server.metrics import log
 from gemlet.server.problems import Problem
 from gemlet.store import Store
 from gemlet.store.names import Names, names_for
-
-_log = logging.getLogger("gemlet.server")
 
 
 @dataclass
@@ -178,7 +176,7 @@ def problem_of(error: GemletError, name: str) -> Problem:
     """What a client is told; what it is not, with the places that the message names, goes into the log."""
     if isinstance(error, InputError):
         return Problem("invalid", str(error))
-    _log.warning("index %s: %s", name, error)
+    log("index", index=name, error=str(error))
     what = f"the index {name!r}"
     if isinstance(error, StoreNotFound):
         return Problem("unavailable", f"{what} is not there at the moment: make it again with `gemlet index`")
