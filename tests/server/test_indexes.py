@@ -397,11 +397,11 @@ def test_given_texts_that_cannot_be_used(serve: Serve, path: str, body: Any, sai
 # --- the map ---------------------------------------------------------------------------------------------------------
 
 
-def map_of(served: Served, generation_after: str | None = None) -> dict[str, Any]:
-    """The map, when it is made; `generation_after`: another one than this."""
+def map_of(served: Served, other_than: str = "") -> dict[str, Any]:
+    """The map, when it is made; `other_than`: the x of an earlier one."""
     for _ in range(600):
         found = served.post("/gemlet/map", {})
-        if found["progress"]["state"] != "working" and (found["map"] or {}).get("x") != generation_after:
+        if found["progress"]["state"] != "working" and (found["map"] or {}).get("x") != other_than:
             return found  # type: ignore[no-any-return]
         time.sleep(0.02)
     raise AssertionError("the map was never made")
