@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from gemlet.errors import InputError
 from gemlet.store.filters import Filter, path_matcher
 from gemlet.store.names import names_for
 
@@ -63,3 +64,8 @@ def test_a_served_pattern_sees_names_and_not_the_disk(glob: str, found: bool) ->
 def test_a_filter_with_names_alone_lets_everything_through() -> None:
     assert Filter(names=names_for(["/a"])).is_open()
     assert not Filter("*.md", names=names_for(["/a"])).is_open()
+
+
+def test_what_is_no_pattern_is_a_mistake() -> None:
+    with pytest.raises(InputError, match="is no pattern"):
+        path_matcher("\\")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gemlet.errors import InputError
+
 if TYPE_CHECKING:
     from gemlet.store.names import Names
 
@@ -57,7 +59,10 @@ def condition(wanted: Filter) -> tuple[str, list[Any]]:
 
 
 def path_matcher(glob: str, names: "Names | None" = None) -> Callable[[bytes], bool]:
-    """A function that tells whether an absolute path, as the file system's bytes, or its name, matches the glob."""
+    """A function that tells whether an absolute path, as the file system's bytes, or its name, matches the glob.
+
+    Raises InputError for what is no pattern.
+    """
     from pathspec import GitIgnoreSpec
 
     if names is None and (glob.startswith(("./", "../", "~")) or glob in (".", "..")):
@@ -67,7 +72,10 @@ def path_matcher(glob: str, names: "Names | None" = None) -> Callable[[bytes], b
         pattern = f"**/{pattern}"
     if pattern.startswith(("!", "#")):
         pattern = "\\" + pattern
-    expressions = [p.regex for p in GitIgnoreSpec.from_lines([pattern]).patterns if p.regex is not None]
+    try:
+        expressions = [p.regex for p in GitIgnoreSpec.from_lines([pattern]).patterns if p.regex is not None]
+    except ValueError:
+        raise InputError(f'{glob!r} is no pattern as in .gitignore: write "*.md", or "notes/"') from None
     if not expressions:
         return lambda path: False
     matches = expressions[0].match  # of the one pattern: the spec's own method takes three times as long
