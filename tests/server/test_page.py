@@ -205,6 +205,16 @@ def test_an_answer_is_quoted_and_names_its_sources(shown: Open) -> None:
     assert shown.page.text_content("#answer-by").startswith("Quoted")
 
 
+def test_enter_answers_what_is_a_question(shown: Open) -> None:
+    shown.page.route("**/gemlet/*", _of_any_probability)
+    shown.page.click(".tabs >> text=Question")
+    shown.page.fill("#query", "what is blue")
+    shown.page.keyboard.press("Enter")
+    shown.page.locator("#answer-by:not(:empty)").wait_for()
+    assert shown.page.text_content("#answer-text").startswith("“")
+    assert shown.page.locator(".hit").count() >= 1
+
+
 def test_the_other_index_is_searched_when_it_is_chosen(shown: Open) -> None:
     shown.page.select_option("#index", "other")
     shown.page.click("#filters summary")

@@ -101,7 +101,8 @@ function wholeOf(hit, i) {
   const foot = make("footer"), more = make("button", "quiet", "More like this file");
   more.type = "button";
   more.addEventListener("click", () => setLike(hit.path));
-  const facts = [`lines ${hit.first_line} to ${hit.last_line}`, hit.kind];
+  const lines = hit.first_line === hit.last_line ? `line ${hit.first_line}` : `lines ${hit.first_line} to ${hit.last_line}`;
+  const facts = [lines, hit.kind];
   if (hit.cosine !== null) facts.push(`cosine ${number(hit.cosine, 3)}`);
   if (hit.words.length) facts.push(`holds ${hit.words.join(", ")}`);
   if (hit.also.length) facts.push(`also in ${hit.also.join(", ")}`);
@@ -197,6 +198,7 @@ $("clear").addEventListener("click", () => {
 });
 form.addEventListener("keydown", (event) => {
   if (event.target !== query) return;
+  if (event.key === "Enter") { event.preventDefault(); form.requestSubmit(); } // with so many fields it would not
   if (event.key === "ArrowDown") { event.preventDefault(); hits.querySelector("h2 button")?.focus(); }
   if (event.key === "Escape") { event.preventDefault(); query.value = ""; setLike(null); changed(); }
 });
