@@ -106,6 +106,10 @@ def test_the_page_has_a_policy_without_an_exception(serve: Any) -> None:
     assert "default-src 'none'; frame" in served.ask("GET", "/health").headers["content-security-policy"]
 
 
+def test_a_client_that_posts_to_the_same_address_gets_vectors(serve: Any) -> None:
+    assert len(serve().post("/", {"inputs": "the sea"})[0]) == 64
+
+
 @pytest.mark.parametrize("way", ["/page/../app.py", "/page/..%2fapp.py", "/page//etc/hostname", "/page/"])
 def test_nothing_but_the_page_is_below_it(serve: Any, way: str) -> None:
     reply = serve().ask("GET", way)

@@ -3,11 +3,8 @@
 from importlib.resources import files
 from string import Template
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from gemlet.layout import map_parts
+from gemlet.server.endpoint import Answer, Call, Route
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -34,9 +31,10 @@ def pages() -> list[Route]:
 
 
 def _route(path: str, text: str, media: str) -> Route:
-    data = text.encode()
+    answer = Answer(text.encode(), f"{media}; charset=utf-8")
 
-    async def answer(_: Request) -> Response:
-        return Response(data, media_type=f"{media}; charset=utf-8", headers={"content-security-policy": POLICY})
+    async def page(call: Call, _: None) -> Answer:
+        call.headers["content-security-policy"] = POLICY
+        return answer
 
-    return Route(path, answer)
+    return Route("GET", path, page, None, None, "A part of the page.", open=True)

@@ -10,6 +10,9 @@ HITS = 100
 SOURCES = 20
 CHARACTERS = 20_000  # of a query
 
+TASKS = ("query", "search result", "question answering", "fact checking", "code retrieval")
+
+Task = Annotated[str, Meta(extra_json_schema={"x-schema": {"enum": [*TASKS]}})]
 Text = Annotated[str, Meta(max_length=CHARACTERS)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Words = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)]
@@ -53,7 +56,7 @@ class SearchRequest(Which, kw_only=True):
     query: Text = ""
     like: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     mode: Mode = "hybrid"
-    task: str = "query"
+    task: Task = "query"
     k: Annotated[int, Meta(ge=1, le=HITS)] = 10
     per_file: Annotated[int, Meta(ge=1, le=HITS)] = 1
     min_probability: Share | None = None

@@ -1,7 +1,5 @@
 """Labels, groups and comparisons of texts that are given.   (request → answer)"""
 
-from msgspec import UNSET
-
 from gemlet.classify.calibration import probabilities_of
 from gemlet.classify.zeroshot import check_labels, zero_shot_head
 from gemlet.clustering import cluster
@@ -65,11 +63,12 @@ def clustered(request: ClusterRequest, shared: SharedEmbedder) -> ClusterAnswer:
 
 def compared(request: CompareRequest, shared: SharedEmbedder) -> CompareAnswer:
     """Compare two texts with the prompt of every task."""
-    dim = None if request.dimensions is UNSET else request.dimensions
     prompts = [find_prompt(shared.prompts, task) for task in (*SEARCHES, *ALIKE)]
     document = document_prompts([None], 1)
-    first = shared.encode([request.a] * len(prompts), prompt=prompts, truncate_dim=dim)
-    second = shared.encode([request.b] * (1 + len(ALIKE)), prompt=document + prompts[len(SEARCHES) :], truncate_dim=dim)
+    first = shared.encode([request.a] * len(prompts), prompt=prompts, truncate_dim=request.dimensions)
+    second = shared.encode(
+        [request.b] * (1 + len(ALIKE)), prompt=document + prompts[len(SEARCHES) :], truncate_dim=request.dimensions
+    )
     width = first.shape[1]
     searches = [
         Compared(

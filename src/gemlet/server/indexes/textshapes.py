@@ -1,8 +1,8 @@
 """What the routes over given texts take and give.   (JSON ↔ structs)"""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 TEXTS = 2048
 LABELS = 200
@@ -69,7 +69,7 @@ class CompareRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     a: Text
     b: Text
-    dimensions: Literal[768, 512, 256, 128] | UnsetType = UNSET
+    dimensions: int | None = None
 
 
 class Compared(Struct, kw_only=True):
