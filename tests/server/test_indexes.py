@@ -450,6 +450,14 @@ def test_the_document_tells_of_these_routes(serve: Serve, index: Path) -> None:
     assert "404" in answer
 
 
+def test_schemathesis_finds_nothing_here(serve: Serve, index: Path, tmp_path: Path) -> None:
+    pytest.importorskip("schemathesis")
+    from test_document import schemathesis
+
+    done = schemathesis(serve(index).url, tmp_path, "--include-path-regex", "^/gemlet/")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
 def test_the_routes_need_the_key(serve: Serve, index: Path) -> None:
     key = "a-key-of-this-test"
     served = serve(index, keys=(key,))

@@ -83,6 +83,7 @@ class Route:
     told: str
     refuses: tuple[Kind, ...] = ()
     open: bool = False  # without a key
+    streams: bool = False  # it may answer with server-sent events, too
     unlisted: bool = False
 
 

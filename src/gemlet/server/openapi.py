@@ -78,6 +78,10 @@ def _operation(route: Route, dialect: Dialect, by_type: dict[str, Any], service:
     success: dict[str, Any] = {"description": "done"}
     if route.gives is not None:
         success["content"] = {"application/json": {"schema": by_type[str(route.gives)]}}
+    if route.streams:
+        text = {"type": "string"}
+        event = {"type": "object", "properties": {"event": text, "data": text}, "required": ["event", "data"]}
+        success["content"]["text/event-stream"] = {"schema": event}
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{words}",
         "summary": route.told,

@@ -92,13 +92,13 @@ class OwnRoutes:
         return Dialect("gemlet", PREFIX, self._routes(), Refused, _refused)
 
     def _routes(self) -> list[Route]:
-        def post(name: str, handler: Any, takes: Any, gives: Any, told: str, refuses: Any = _OWN) -> Route:
-            return Route("POST", PREFIX + name, handler, takes, gives, told, refuses)
+        def post(name: str, handler: Any, takes: Any, gives: Any, told: str, **more: Any) -> Route:
+            return Route("POST", PREFIX + name, handler, takes, gives, told, **{"refuses": _OWN, **more})
 
         return [
             Route("GET", PREFIX + "status", self._status, None, ServerStatus, "How the server does, and its indexes."),
             post("search", self._search, SearchRequest, SearchAnswer, "Passages of an index that match a query."),
-            post("ask", self._ask, AskRequest, AskAnswer, "An answer from an index, with its sources."),
+            post("ask", self._ask, AskRequest, AskAnswer, "An answer from an index, with its sources.", streams=True),
             post("map", self._map, IndexRequest, MapAnswer, "The map of an index, made in the background."),
             post(
                 "classify",
@@ -106,16 +106,23 @@ class OwnRoutes:
                 ClassifyRequest,
                 ClassifyAnswer,
                 "Labels for texts, by the labels' names.",
-                _TEXTS,
+                refuses=_TEXTS,
             ),
-            post("cluster", self._cluster, ClusterRequest, ClusterAnswer, "Groups of texts that mean alike.", _TEXTS),
+            post(
+                "cluster",
+                self._cluster,
+                ClusterRequest,
+                ClusterAnswer,
+                "Groups of texts that mean alike.",
+                refuses=_TEXTS,
+            ),
             post(
                 "compare",
                 self._compare,
                 CompareRequest,
                 CompareAnswer,
                 "How alike two texts are, by every task.",
-                _TEXTS,
+                refuses=_TEXTS,
             ),
         ]
 

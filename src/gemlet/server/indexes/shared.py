@@ -14,7 +14,6 @@ from gemlet.prompts import document_prompts, find_prompt
 from gemlet.server.indexes.rooms import pending
 from gemlet.server.service import Service
 from gemlet.texts import Texts, as_texts
-from gemlet.vectors import check_dim
 
 
 class SharedEmbedder:
@@ -43,10 +42,10 @@ class SharedEmbedder:
     ) -> Any:
         """[n, dim] float32 unit vectors, or [dim] of a str; `prompt` has one for each text. A long text is cut.
 
-        Raises UnknownPrompt, InvalidDimension, and what Service.embed() raises.
+        Raises UnknownPrompt, and what Service.dim() and embed() raise.
         """
         listed, single = as_texts(texts)
-        dim = check_dim(truncate_dim or self._embedder.truncate_dim, self._service.full_dim)
+        dim = self._service.dim(truncate_dim)
         prompts = list(prompt) or [find_prompt(self.prompts, prompt_name) if prompt_name else ""] * len(listed)
         work = self._service.embed(listed, prompts, truncation="right", dim=dim)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
