@@ -20,7 +20,7 @@ from gemlet.server.problems import Problem
 from gemlet.store import StoredPassage
 from gemlet.vectors import FloatArray
 
-MOST = 10_000
+MOST = 5_000
 """Points of a map; of a larger index every so many-th passage is shown."""
 
 CHARACTERS = 280
