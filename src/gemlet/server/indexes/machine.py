@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-import gemlet
+from gemlet import __version__
 from gemlet.server.indexes.shapes import IndexStatus, ServerStatus
 from gemlet.server.indexes.texts import ALIKE, SEARCHES
 from gemlet.server.service import Service
@@ -15,7 +15,7 @@ def status_of_server(service: Service, indexes: list[IndexStatus]) -> ServerStat
     """What the page and a monitor show."""
     embedder, batcher = service.embedder, service.batcher
     return ServerStatus(
-        version=gemlet.__version__,
+        version=__version__,
         model=service.name,
         quantization=embedder.quantization,
         instruction_set=embedder.isa,
