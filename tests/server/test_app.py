@@ -43,7 +43,9 @@ def test_pages_and_routes_of_ones_own(tiny: Embedder) -> None:
     ]
     own = Dialect("own", "/own", routes, OllamaError, lambda problem: OllamaError(problem.message))
     settings = Settings(name="tiny", keys=(KEY,))
-    with serving(tiny, settings, dialects=(*DIALECTS, own), pages=[Route("GET", "/", page, None, None, "A page.")]) as served:
+    with serving(
+        tiny, settings, dialects=(*DIALECTS, own), pages=[Route("GET", "/", page, None, None, "A page.")]
+    ) as served:
         key = {"authorization": f"Bearer {KEY}"}
         reply = served.ask("GET", "/", None, key)
         assert (reply.body, reply.headers["content-security-policy"]) == (b"for people", "default-src 'self'")
