@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,24 @@ def test_a_model_that_fails_is_told_without_its_address(serve: Serve, index: Pat
             assert [name for name, _ in events(reply.body)] == ["sources", "text", "error"]
         else:
             assert reply.status == 503
+
+
+def test_a_client_that_leaves_stops_the_model_that_writes(serve: Serve, index: Path) -> None:
+    def for_ever(handler: Any, _: Any) -> None:
+        fake_llm.begin_events(handler)
+        while True:
+            fake_llm.send_event(handler, "word " * 50)
+            time.sleep(0.01)
+
+    with fake_llm.serve(fake_llm.Llm(for_ever)) as llm:
+        served = serve(index, writer=lambda: ServerWriter(llm.url))
+        connection = HTTPConnection("127.0.0.1", served.port, timeout=60)
+        connection.request("POST", "/gemlet/ask", json.dumps({**ASK, "stream": True}))
+        answer = connection.getresponse()
+        assert answer.read(14) == b"event: sources"
+        answer.close()
+        connection.close()
+        assert llm.left_early.wait(30)
 
 
 # --- texts that are given --------------------------------------------------------------------------------------------
