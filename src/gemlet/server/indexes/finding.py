@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
-from gemlet.ask import Answer, ask
 from gemlet.generate import Writer
 from gemlet.search import Filter, Hit, Results, search
 from gemlet.server.indexes.served import OpenIndex, ServedIndex
@@ -21,6 +21,9 @@ from gemlet.server.indexes.shapes import (
 from gemlet.server.indexes.shared import SharedEmbedder
 from gemlet.server.problems import Problem
 from gemlet.store.names import Names
+
+if TYPE_CHECKING:
+    from gemlet.ask import Answer
 
 FindWriter = Callable[[], Writer | None]
 """Names the model that writes, or finds that there is none; called when there is something to write."""
@@ -70,6 +73,8 @@ def answering(
     served: ServedIndex, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None
 ) -> Generator[list[Source] | str, None, AskAnswer]:
     """Yield the sources, then the answer in pieces; return the whole. To close it stops the model. Raises Problem."""
+    from gemlet.ask import ask  # what a search does not need
+
     with served.opened(shared) as opened:
         answer = ask(
             opened,
@@ -169,7 +174,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _sources(answer: Answer, names: Names) -> list[Source]:
+def _sources(answer: "Answer", names: Names) -> list[Source]:
     return [
         Source(
             number=source.number,

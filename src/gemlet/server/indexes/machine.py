@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gemlet import __version__
 from gemlet.server.indexes.shapes import IndexStatus, ServerStatus
-from gemlet.server.indexes.texts import ALIKE, SEARCHES
+from gemlet.server.indexes.textshapes import ALIKE, SEARCHES
 from gemlet.server.service import Service
 
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 import msgspec
 import numpy as np
 
-from gemlet.clustering import cluster
 from gemlet.errors import InputError
 from gemlet.layout import Chart, Grouping, data_of, grouping_of, positions_of
 from gemlet.layout.chart import MOST_GROUPS
@@ -100,6 +99,8 @@ def _drawn(name: str, opened: OpenIndex, at: Step) -> msgspec.Raw:
         raise InputError(f"a map needs 2 passages or more, and the index has {len(found)}")
     at("placing", 0.4)
     points = positions_of(vectors)
+    from gemlet.clustering import cluster  # what a server without a map does not need
+
     at("grouping", 0.5)
     texts = [passage.text for passage in found]
     names = [opened.names.of(passage.paths[0]) for passage in found]

@@ -1,13 +1,14 @@
-"""Labels, groups and comparisons of texts that are given.   (request → answer)"""
+"""Labels, groups and comparisons of texts that are given.   (request → answer)
 
-from gemlet.classify.calibration import probabilities_of
-from gemlet.classify.zeroshot import check_labels, zero_shot_head
-from gemlet.clustering import cluster
-from gemlet.pairs.thresholds import LEVELS, threshold_for
+What does the work is imported when it is first asked for: most servers have vectors to give and nothing else.
+"""
+
 from gemlet.prompts import document_prompts, find_prompt
 from gemlet.relevance import curve_for
 from gemlet.server.indexes.shared import SharedEmbedder
 from gemlet.server.indexes.textshapes import (
+    ALIKE,
+    SEARCHES,
     ClassifyAnswer,
     ClassifyRequest,
     ClusterAnswer,
@@ -19,17 +20,14 @@ from gemlet.server.indexes.textshapes import (
     Labelled,
 )
 
-SEARCHES = ("search result", "question answering", "fact checking", "code retrieval")
-"""Tasks of a query and a document."""
-
-ALIKE = ("sentence similarity", "classification", "clustering", "summarization")
-"""Tasks whose texts all have one prompt."""
-
 _BESIDES = 2  # tokens that are no text: <bos> and <eos>
 
 
 def classified(request: ClassifyRequest, shared: SharedEmbedder) -> ClassifyAnswer:
     """Label texts by the labels' names. Raises InputError for labels that are empty or there twice."""
+    from gemlet.classify.calibration import probabilities_of
+    from gemlet.classify.zeroshot import check_labels, zero_shot_head
+
     names = check_labels(request.labels, request.descriptions)
     head = zero_shot_head(shared, names, request.descriptions, None)
     vectors = shared.encode(request.texts, prompt_name="classification")
@@ -47,6 +45,8 @@ def classified(request: ClassifyRequest, shared: SharedEmbedder) -> ClassifyAnsw
 
 def clustered(request: ClusterRequest, shared: SharedEmbedder) -> ClusterAnswer:
     """Put texts into groups. Raises InputError for texts that are all the same, and for more groups than texts."""
+    from gemlet.clustering import cluster
+
     vectors = shared.encode(request.texts, prompt_name="clustering")
     found = cluster(vectors, request.k, seed=request.seed, texts=request.texts)
     silhouette = found.quality.silhouette
@@ -94,6 +94,8 @@ def compared(request: CompareRequest, shared: SharedEmbedder) -> CompareAnswer:
 
 def _level(cosine: float, dim: int) -> str:
     """How alike two texts are, by the levels of `gemlet dedupe`."""
+    from gemlet.pairs.thresholds import LEVELS, threshold_for
+
     return next((level for level in LEVELS if cosine >= threshold_for(level, dim)), "different")
 
 

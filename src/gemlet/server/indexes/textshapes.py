@@ -4,6 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+SEARCHES = ("search result", "question answering", "fact checking", "code retrieval")
+"""Tasks of a query and a document."""
+
+ALIKE = ("sentence similarity", "classification", "clustering", "summarization")
+"""Tasks whose texts all have one prompt."""
+
 TEXTS = 2048
 LABELS = 200
 CHARACTERS = 20_000  # of a text that is compared
