@@ -94,3 +94,28 @@ def test_what_it_refuses(tiny_checkpoint: Path, tmp_path: Path) -> None:
         taken.listen()
         code, message = refused("--port", str(taken.getsockname()[1]), *model)
     assert (code, "cannot listen on 127.0.0.1 port" in message) == (2, True)
+
+
+def test_an_index_is_served_with_the_page(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "sea.md").write_text("The sea is blue.", encoding="utf-8")
+    index = tmp_path / "mine.db"
+    made = [sys.executable, "-m", "gemlet", "index", "--model", str(tiny_checkpoint), "--index", str(index)]
+    subprocess.run([*made, str(tmp_path / "notes")], check=True, capture_output=True, timeout=120)
+    process, address = started("--model", str(tiny_checkpoint), "--port", "0", "--quiet", "--index", str(index))
+    found = ask(address, "/gemlet/search", {"query": "sea", "min_probability": 0})
+    assert [hit["path"] for hit in found["hits"]] == ["notes/sea.md"]
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=60) as reply:
+        assert b"<title>gemlet</title>" in reply.read()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert {path.name for path in tmp_path.glob("mine.db*")} <= {"mine.db", "mine.db.lock", "mine.db.scan"}
+
+
+def test_an_index_that_cannot_be_served_is_told_in_a_line(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    model = ("--model", str(tiny_checkpoint), "--port", "0")
+    code, said = refused(*model, "--index", str(tmp_path / "none.db"))
+    assert (code, "there is no index" in said) == (1, True)
+    (tmp_path / "text.db").write_text("no index" * 1000, encoding="utf-8")
+    code, said = refused(*model, "--index", str(tmp_path / "text.db"))
+    assert (code, said.count("\n")) == (1, 1)

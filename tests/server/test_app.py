@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 from serving import rows, serving
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route as Page
 
 from gemlet import Embedder, UnknownPrompt
 from gemlet.server import Answer, Call, Dialect, Problem, Route, Settings, app
@@ -30,8 +27,9 @@ def test_a_default_task_is_for_texts_without_one_and_without_a_prompt(tiny: Embe
 
 
 def test_pages_and_routes_of_ones_own(tiny: Embedder) -> None:
-    async def page(_: Request) -> PlainTextResponse:
-        return PlainTextResponse("for people", headers={"content-security-policy": "default-src 'self'"})
+    async def page(call: Call, _: None) -> Answer:
+        call.headers["content-security-policy"] = "default-src 'self'"
+        return Answer(b"for people")
 
     async def count(call: Call, _: None) -> dict[str, int]:
         return {"names": len(call.service.names)}
@@ -45,7 +43,9 @@ def test_pages_and_routes_of_ones_own(tiny: Embedder) -> None:
     ]
     own = Dialect("own", "/own", routes, OllamaError, lambda problem: OllamaError(problem.message))
     settings = Settings(name="tiny", keys=(KEY,))
-    with serving(tiny, settings, dialects=(*DIALECTS, own), pages=[Page("/", page)]) as served:
+    with serving(
+        tiny, settings, dialects=(*DIALECTS, own), pages=[Route("GET", "/", page, None, None, "A page.")]
+    ) as served:
         key = {"authorization": f"Bearer {KEY}"}
         reply = served.ask("GET", "/", None, key)
         assert (reply.body, reply.headers["content-security-policy"]) == (b"for people", "default-src 'self'")

@@ -7,18 +7,26 @@ all three together: 90%, 62% and 62% right. `bench/heads.py` does it again on an
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from gemlet.classify.logistic import Linear
-from gemlet.embedder import Embedder
 from gemlet.errors import InputError
+from gemlet.texts import Texts
 
 LABEL_PROMPT = "query"
 SENTENCE = "This text is about {}."
 
 SCALE = 20.0
 """What cosines are multiplied by: 10 was best for the moods of tweets, 30 for intents and for poems."""
+
+
+class Encoder(Protocol):
+    """As much of an Embedder as a head of labels needs."""
+
+    def encode_query(self, sentences: Texts, /, *, prompt_name: str, truncate_dim: int | None) -> Any:
+        """[n, dim] float32 of the texts, with a prompt."""
 
 
 def check_labels(labels: Sequence[str], descriptions: Mapping[str, str] | None) -> list[str]:
@@ -40,9 +48,7 @@ def check_labels(labels: Sequence[str], descriptions: Mapping[str, str] | None) 
     return names
 
 
-def zero_shot_head(
-    embedder: Embedder, names: Sequence[str], descriptions: Mapping[str, str], dim: int | None
-) -> Linear:
+def zero_shot_head(embedder: Encoder, names: Sequence[str], descriptions: Mapping[str, str], dim: int | None) -> Linear:
     """Each label's vector is its weights: a description as it is, or the name in a sentence."""
     texts = [descriptions.get(name) or SENTENCE.format(name.replace("_", " ")) for name in names]
     vectors = embedder.encode_query(texts, prompt_name=LABEL_PROMPT, truncate_dim=dim)

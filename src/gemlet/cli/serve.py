@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gemlet.cli.finding import writer_for, writer_options
 from gemlet.cli.options import model_options
 from gemlet.errors import InputError
 
@@ -19,11 +20,13 @@ KEY = "GEMLET_KEY"
 EPILOG = """\b
 Examples:
   gemlet serve
+  gemlet serve --index notes.db --index papers.db
   gemlet serve --task document --dim 256
   gemlet serve --port 11434 --alias nomic-embed-text
   GEMLET_KEY=$(openssl rand -hex 24) gemlet serve --host 0.0.0.0
 \b
 Then, from another terminal:
+  a browser at http://127.0.0.1:8080
   curl http://127.0.0.1:8080/v1/embeddings -d '{"input": "Hello"}'
   OPENAI_BASE_URL=http://127.0.0.1:8080/v1     for OpenAI's clients
   OLLAMA_HOST=http://127.0.0.1:8080            for Ollama's
@@ -35,6 +38,7 @@ that of --task. docs/serve.md lists the routes.
 
 
 @click.command(epilog=EPILOG)
+@click.option("--index", "indexes", multiple=True, metavar="FILE", help="To search over HTTP; repeat it for several.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
 @click.option("--name", help="What clients call the model.  [default: from --model]")
@@ -49,8 +53,10 @@ that of --task. docs/serve.md lists the routes.
 @click.option("--cache-mb", default=32, show_default=True, type=click.IntRange(0), help="For vectors of earlier texts.")
 @click.option("--timeout", "seconds", default=600, show_default=True, type=click.IntRange(1), help="Seconds a request.")
 @click.option("--quiet", is_flag=True, help="Log no requests.")
+@writer_options
 @model_options
 def command(
+    indexes: tuple[str, ...],
     host: str,
     port: int,
     dim: str | None,
@@ -59,6 +65,9 @@ def command(
     cache_mb: int,
     seconds: int,
     quiet: bool,
+    llm: str | None,
+    llm_url: str | None,
+    llm_remote: bool,
     model: str,
     quantization: Any,
     threads: int | None,
@@ -77,15 +86,19 @@ def command(
     if not quiet:
         _log_to_stderr()
     loaded = {"quantization": quantization, "threads": threads, "offline": offline}
-    _serve(model, settings, host, port, truncate_dim=int(dim) if dim else None, **loaded)
+    writer = (lambda: writer_for(llm, llm_url, llm_remote)) if llm or llm_url else None
+    own = {"indexes": indexes, "writer": writer}
+    _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)
     gc.collect()  # what is left of the engine goes now, and not when Python has half ended
 
 
-def _serve(model: str, settings: "Settings", host: str, port: int, **how: Any) -> None:
+def _serve(model: str, settings: "Settings", host: str, port: int, own: dict[str, Any], **how: Any) -> None:
     from gemlet.embedder import Embedder
-    from gemlet.server import app, run
+    from gemlet.server import DIALECTS, OwnRoutes, app, pages, run
 
-    served = app(Embedder(model, **how), settings)
+    embedder = Embedder(model, **how)
+    routes = OwnRoutes(embedder, **own)
+    served = app(embedder, settings, dialects=[*DIALECTS, routes.dialect()], pages=pages(), ending=[routes.close])
 
     def ready(address: str) -> None:
         guarded = "with a key" if settings.keys else "without a key"

@@ -10,6 +10,17 @@ picture.py    PNG and SVG
 from gemlet.layout.chart import Chart, Grouping, grouping_of
 from gemlet.layout.picture import KINDS, write_picture
 from gemlet.layout.positions import Method, positions_of
-from gemlet.layout.webpage import html_of
+from gemlet.layout.webpage import data_of, html_of, map_parts
 
-__all__ = ["KINDS", "Chart", "Grouping", "Method", "grouping_of", "html_of", "positions_of", "write_picture"]
+__all__ = [
+    "KINDS",
+    "Chart",
+    "Grouping",
+    "Method",
+    "data_of",
+    "grouping_of",
+    "html_of",
+    "map_parts",
+    "positions_of",
+    "write_picture",
+]

@@ -1,8 +1,9 @@
 """A map → one HTML file that fetches nothing.   (chart → HTML)
 
-page/page.html, page.css and page.js are put together here. The data stands in the page as JSON in which nothing can end
-the element or turn the direction of the source: `<`, `>`, `&` and all control and format characters are escaped. The
-page's policy allows exactly this script and this style, by their hashes, and no address at all.
+The map itself is page/map.html, map.css and map.js, which any page can hold; page.html, page.css and page.js make one
+of it alone. The data stands in the page as JSON in which nothing can end the element or turn the direction of the
+source: `<`, `>`, `&` and all control and format characters are escaped. The page's policy allows exactly this script
+and this style, by their hashes, and no address at all.
 """
 
 import base64
@@ -30,26 +31,34 @@ _UNSAFE = re.compile(r"[<>&\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2
 
 def html_of(chart: Chart) -> str:
     """The HTML of a map, whole: it needs no other file and no network."""
-    parts = files("gemlet.layout") / "page"
-    template, style, script = (
-        (parts / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    )
+    body, map_style, map_script = map_parts()
+    template, own_style, own_script = (_part(f"page.{kind}") for kind in ("html", "css", "js"))
+    style, script = map_style + own_style, map_script + own_script
     own = f"script-src '{_hash(script)}'; style-src '{_hash(style)}'"
     policy = f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
     title = html.escape(_UNSAFE.sub(_visible, as_texts([chart.title])[0][0]))
     return Template(template).substitute(
-        POLICY=policy, TITLE=title, STYLE=style, SCRIPT=script, DATA=_as_json(_data(chart))
+        POLICY=policy, TITLE=title, MAP=body, STYLE=style, SCRIPT=script, DATA=_as_json(data_of(chart))
     )
 
 
-def _data(chart: Chart) -> dict[str, Any]:
-    """What the script reads."""
+def map_parts() -> tuple[str, str, str]:
+    """(HTML, CSS, JavaScript) of a map, for a page of one's own: `drawMap(data)` draws what data_of() gives."""
+    return _part("map.html"), _part("map.css"), _part("map.js")
+
+
+def _part(name: str) -> str:
+    return (files("gemlet.layout") / "page" / name).read_text(encoding="utf-8")
+
+
+def data_of(chart: Chart, longest: int = LONGEST) -> dict[str, Any]:
+    """What the script reads, ready for JSON; `longest` is how many characters of a text it gets."""
     steps = np.rint(np.clip(chart.points, 0, 1) * SPAN)
     return {
         "span": SPAN,
         "x": _packed(steps[:, 0]),
         "y": _packed(steps[:, 1].max() - steps[:, 1]),  # a screen's y goes down
-        "texts": [_cut(text) for text in as_texts(chart.texts)[0]],
+        "texts": [_cut(text, longest) for text in as_texts(chart.texts)[0]],
         "places": as_texts(chart.places)[0],
         "groupings": [
             {
@@ -70,8 +79,8 @@ def _packed(values: Any) -> str:
     return base64.b64encode(np.asarray(values, "<u2").tobytes()).decode()
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _as_json(value: Any) -> str:

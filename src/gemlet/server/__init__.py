@@ -12,6 +12,8 @@ endpoint.py  one route
 dialects/    how OpenAI's, Ollama's, Cohere's and Hugging Face's clients ask: a file each
 openapi.py   what is served, as a document
 guard.py     who may ask, from where
+indexes/     what gemlet itself offers: search, ask, map, classify, cluster, compare
+webpage.py   the page for people; its parts are in page/
 app.py       all of it as an ASGI application
 run.py       the application on a socket
 """
@@ -28,9 +30,26 @@ except ImportError:
     raise MissingExtra("server", "the server") from None
 
 from gemlet.server.app import App, app
+from gemlet.server.dialects import DIALECTS
 from gemlet.server.endpoint import Answer, Call, Dialect, Route
+from gemlet.server.indexes.routes import OwnRoutes
 from gemlet.server.problems import Problem
 from gemlet.server.run import check_address, run
 from gemlet.server.settings import Settings
+from gemlet.server.webpage import pages
 
-__all__ = ["Answer", "App", "Call", "Dialect", "Problem", "Route", "Settings", "app", "check_address", "run"]
+__all__ = [
+    "DIALECTS",
+    "Answer",
+    "App",
+    "Call",
+    "Dialect",
+    "OwnRoutes",
+    "Problem",
+    "Route",
+    "Settings",
+    "app",
+    "check_address",
+    "pages",
+    "run",
+]

@@ -1,10 +1,10 @@
 """All dialects behind one guard, as an ASGI application.   (embedder → app)"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-from starlette.routing import BaseRoute, Match, Router
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gemlet.embedder import Embedder
@@ -36,12 +36,14 @@ def app(
     settings: Settings | None = None,
     *,
     dialects: Sequence[Dialect] = DIALECTS,
-    pages: Sequence[BaseRoute] = (),
+    pages: Sequence[Route] = (),
+    ending: Sequence[Callable[[], None]] = (),
 ) -> App:
     """Return the server for an embedder, for any ASGI server with one event loop; server.run() has uvicorn's.
 
     dialects  the families of routes: DIALECTS, and one's own
-    pages     Starlette's routes, which come before them; where one does not take the method, they are asked
+    pages     routes for people: they come before a dialect's of the same method and path, and are in no document
+    ending    what is called when the server has ended
 
     Raises InputError for settings that make no sense, and UnknownPrompt.
     """
@@ -55,39 +57,34 @@ def app(
             yield
         finally:
             service.stop()
+            for end in ending:
+                end()
 
-    table = _Table(service, dialects, Bodies(settings), pages)
+    table = _Table(service, dialects, pages, Bodies(settings))
     front = Router(lifespan=lifespan, redirect_slashes=False, default=table)
-    unlocked = [(route.method, route.path) for dialect in dialects for route in dialect.routes if route.open]
+    every = [*pages, *(route for dialect in dialects for route in dialect.routes)]
+    unlocked = [(route.method, route.path) for route in every if route.open]
     return App(service, Guard(front, settings, service.metrics, _Chooser(dialects), unlocked))
 
 
 class _Table:
-    """Path and method → page or endpoint; an endpoint's path is a plain one."""
+    """Path and method → endpoint; every path is a plain one."""
 
-    def __init__(
-        self, service: Service, dialects: Sequence[Dialect], bodies: Bodies, pages: Sequence[BaseRoute]
-    ) -> None:
-        self._pages = pages
+    def __init__(self, service: Service, dialects: Sequence[Dialect], pages: Sequence[Route], bodies: Bodies) -> None:
         told = msgspec.json.encode(document(service, dialects))
 
         async def openapi(_: Call, __: None) -> Answer:
             return Answer(told, "application/json")
 
         own = Route("GET", OPENAPI, openapi, None, None, "This document.")
-        routes = [(route, dialect) for dialect in dialects for route in dialect.routes] + [(own, dialects[0])]
+        routes = [(route, dialect) for dialect in dialects for route in dialect.routes]
+        routes += [(route, dialects[0]) for route in (own, *pages)]
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         for route, dialect in routes:
             self._endpoints.setdefault(route.path, {})[route.method] = Endpoint(route, dialect, service, bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raise Problem for what there is not."""
-        for page in self._pages:
-            match, found = page.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                await page.handle(scope, receive, send)
-                return
         methods = self._endpoints.get(scope["path"])
         if methods is None:
             raise Problem("not_found", f"there is no such path; {OPENAPI} lists those that there are")

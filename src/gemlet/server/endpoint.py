@@ -1,7 +1,8 @@
 """One route: bytes → request → answer → bytes, or a problem in its dialect's shape."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,22 @@ class Answer:
     media: str = "text/plain; charset=utf-8"
 
 
+@dataclass(frozen=True)
+class Events:
+    """Server-sent events: a name and one line of JSON each. When the client leaves, the source is closed."""
+
+    source: AsyncGenerator[tuple[str, bytes]]
+
+    async def send(self, send: Send, headers: Headers, seconds: float) -> None:
+        """Send each as it comes. Raises ClientDisconnect for a client that does not take one in these seconds."""
+        await send(_start(200, [(b"content-type", b"text/event-stream; charset=utf-8")], headers))
+        async with aclosing(self.source) as source:
+            async for name, data in source:
+                part = b"event: %s\ndata: %s\n\n" % (name.encode(), data)
+                await _taken(send({"type": "http.response.body", "body": part, "more_body": True}), seconds)
+        await _taken(send({"type": "http.response.body", "body": b""}), seconds)
+
+
 Handler = Callable[[Call, Any], Awaitable[Any]]
 
 
@@ -66,6 +83,7 @@ class Route:
     told: str
     refuses: tuple[Kind, ...] = ()
     open: bool = False  # without a key
+    streams: bool = False  # it may answer with server-sent events, too
     unlisted: bool = False
 
 
@@ -104,7 +122,10 @@ class Endpoint:
         state = scope["state"]
         state["route"], state["facts"] = self._route.path, call.facts
         async with self._bodies.read(scope, receive, wanted=self._decoder is not None) as body:
-            answer = await self._unless_gone(call, self._decode(body), receive)
+            answer = await self._unless_gone(self._route.handler(call, self._decode(body)), receive)
+        if isinstance(answer, Events):
+            await self._unless_gone(answer.send(send, call.headers, self._service.settings.send_s), receive)
+            return
         if isinstance(answer, Answer):
             await self._say(send, answer.body, answer.media, call)
             return
@@ -113,12 +134,8 @@ class Endpoint:
         await self._say(send, encoded, "application/json", call)
 
     async def _say(self, send: Send, body: bytes, media: str, call: Call) -> None:
-        """Send the answer; a client that does not take it in time is left."""
-        try:
-            async with asyncio.timeout(self._service.settings.send_s):
-                await respond(send, 200, body, media, call.headers)
-        except TimeoutError:
-            raise ClientDisconnect from None
+        """Send the answer. Raises ClientDisconnect for a client that does not take it in time."""
+        await _taken(respond(send, 200, body, media, call.headers), self._service.settings.send_s)
 
     def _decode(self, body: bytes) -> Any:
         if self._decoder is None:
@@ -133,8 +150,8 @@ class Endpoint:
             reason = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise Problem("malformed", f"the body cannot be read as JSON: {reason}") from None
 
-    async def _unless_gone(self, call: Call, request: Any, receive: Receive) -> Any:
-        """The handler's answer; its work is given up when the client leaves or the time is over."""
+    async def _unless_gone(self, work: Awaitable[Any], receive: Receive) -> Any:
+        """What the work gives; it is given up when the client leaves or the time is over."""
         gone = False
 
         async def watch() -> None:
@@ -147,7 +164,7 @@ class Endpoint:
         watcher = asyncio.ensure_future(watch())
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                return await self._route.handler(call, request)
+                return await work
         except TimeoutError:
             if gone:
                 raise ClientDisconnect from None
@@ -156,17 +173,29 @@ class Endpoint:
             watcher.cancel()
 
 
+async def _taken(sending: Awaitable[None], seconds: float) -> None:
+    """Wait for what is sent to be taken; a client that does not take it in time is left."""
+    try:
+        async with asyncio.timeout(seconds):
+            await sending
+    except TimeoutError:
+        raise ClientDisconnect from None
+
+
 async def respond(send: Send, status: int, body: bytes, media: str | None, headers: Headers) -> None:
     """Send an answer, a piece when the one before is on its way: what nobody takes does not pile up."""
     pairs = [(b"content-length", b"%d" % len(body))]
     if media is not None:
         pairs.append((b"content-type", media.encode()))
-    pairs += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    start: Message = {"type": "http.response.start", "status": status, "headers": pairs}
-    await send(start)
+    await send(_start(status, pairs, headers))
     for begin in range(0, max(len(body), 1), _PIECE):
         more = begin + _PIECE < len(body)
         await send({"type": "http.response.body", "body": body[begin : begin + _PIECE], "more_body": more})
+
+
+def _start(status: int, pairs: list[tuple[bytes, bytes]], headers: Headers) -> Message:
+    pairs = pairs + [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": pairs}
 
 
 def floats(row: FloatArray) -> Any:

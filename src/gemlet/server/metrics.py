@@ -92,7 +92,8 @@ class Metrics:
             self._failures.labels(reason or "other").inc()
         self._duration.observe(seconds)
 
-    def broken(self, error: Exception) -> None:
+    @staticmethod
+    def broken(error: Exception) -> None:
         """Log where a bug or a damaged file showed: the place and the kind, for a message may hold a text."""
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         places = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]

@@ -22,12 +22,13 @@ _TOLD: dict[Kind, str] = {
     "too_many": "too many texts or tokens",
     "too_large": "the body is too large",
     "unknown_model": "the model is not served here",
+    "not_found": "there is no such index, or no such file in it",
     "unauthorized": "a key is needed",
     "forbidden": "the Host or Origin is not let in",
     "overloaded": "the queue is full; Retry-After says when to ask again",
     "timeout": "it took too long",
     "slow_body": "the body did not come in time",
-    "unavailable": "the server is shutting down",
+    "unavailable": "the server is shutting down, or the index cannot be read",
     "internal": "a bug, or damaged weights",
 }
 
@@ -77,6 +78,10 @@ def _operation(route: Route, dialect: Dialect, by_type: dict[str, Any], service:
     success: dict[str, Any] = {"description": "done"}
     if route.gives is not None:
         success["content"] = {"application/json": {"schema": by_type[str(route.gives)]}}
+    if route.streams:
+        text = {"type": "string"}
+        event = {"type": "object", "properties": {"event": text, "data": text}, "required": ["event", "data"]}
+        success["content"]["text/event-stream"] = {"schema": event}
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{words}",
         "summary": route.told,

@@ -2,8 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gemlet.errors import InputError
+
+if TYPE_CHECKING:
+    from gemlet.store.names import Names
 
 _FARTHEST = 2.0**62  # nanoseconds, the year 2116: SQLite's integers have 64 bits
 
@@ -18,6 +23,7 @@ class Filter:
     languages  of code: "python", "c", ...
     after      modified at this time or later, in seconds since 1970
     before     modified before it
+    names      the glob is held against what these call a file, not against its path: it tells nothing of the disk
     """
 
     path_glob: str | None = None
@@ -25,10 +31,11 @@ class Filter:
     languages: tuple[str, ...] = ()
     after: float | None = None
     before: float | None = None
+    names: "Names | None" = None
 
     def is_open(self) -> bool:
         """Whether every passage passes."""
-        return self == EVERYTHING
+        return replace(self, names=None) == EVERYTHING
 
 
 EVERYTHING = Filter()
@@ -51,19 +58,27 @@ def condition(wanted: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(parts) or "1", values
 
 
-def path_matcher(glob: str) -> Callable[[bytes], bool]:
-    """A function that tells whether an absolute path, as the file system's bytes, matches the glob."""
+def path_matcher(glob: str, names: "Names | None" = None) -> Callable[[bytes], bool]:
+    """A function that tells whether an absolute path, as the file system's bytes, or its name, matches the glob.
+
+    Raises InputError for what is no pattern.
+    """
     from pathspec import GitIgnoreSpec
 
-    if glob.startswith(("./", "../", "~")) or glob in (".", ".."):
+    if names is None and (glob.startswith(("./", "../", "~")) or glob in (".", "..")):
         glob = os.path.abspath(os.path.expanduser(glob))
     pattern = glob.replace(os.sep, "/")
     if "/" in pattern.rstrip("/") and not os.path.isabs(glob):
         pattern = f"**/{pattern}"
     if pattern.startswith(("!", "#")):
         pattern = "\\" + pattern
-    expressions = [p.regex for p in GitIgnoreSpec.from_lines([pattern]).patterns if p.regex is not None]
+    try:
+        expressions = [p.regex for p in GitIgnoreSpec.from_lines([pattern]).patterns if p.regex is not None]
+    except ValueError:
+        raise InputError(f'{glob!r} is no pattern as in .gitignore: write "*.md", or "notes/"') from None
     if not expressions:
         return lambda path: False
     matches = expressions[0].match  # of the one pattern: the spec's own method takes three times as long
+    if names is not None:
+        return lambda path: matches(names.of(os.fsdecode(path))) is not None
     return lambda path: matches(os.fsdecode(path).replace(os.sep, "/").lstrip("/")) is not None

@@ -62,6 +62,14 @@ class Store(Opened):
         tables = ("files", "documents", "passages", "problems WHERE reason <> ''")
         return {table.split()[0]: self._rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
+    def kinds(self) -> list[str]:
+        """The kinds of documents that there are, in order: what a Filter may ask for."""
+        return self._values("kind")
+
+    def languages(self) -> list[str]:
+        """The languages of code that there are, in order."""
+        return self._values("language")
+
     def files(self, wanted: Filter = EVERYTHING) -> list[StoredFile]:
         """The files that pass the filter, in order."""
         where, values = condition(wanted)
@@ -184,10 +192,14 @@ class Store(Opened):
                 ids, scales, codes = zip(*kept, strict=True)
                 yield np.array(ids, np.int64), np.array(scales, np.float32), np.stack(codes)
 
+    def _values(self, column: str) -> list[str]:
+        sql = f"SELECT DISTINCT {column} FROM documents WHERE {column} IS NOT NULL ORDER BY 1"
+        return [str(row[0]) for row in self._rows(sql)]
+
     def _filtered(self, wanted: Filter, sql: str, values: list[Any]) -> list[Any]:
         with self._lock:
             if wanted.path_glob is not None:
-                self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob))
+                self._connection.create_function("path_matches", 1, path_matcher(wanted.path_glob, wanted.names))
             return self._rows(sql, *values)
 
     def _expression(self, terms: list[str]) -> str:
