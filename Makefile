@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.py' -o -path 'src/gemlet/goldens/*' -o -path 'src/gemlet/calibration/*' -o -path 'src/gemlet/layout/page/*')
+SOURCES := pyproject.toml CMakeLists.txt $(shell find native src -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.py' -o -path 'src/gemlet/goldens/*' -o -path 'src/gemlet/calibration/*' -o -path 'src/gemlet/*/page/*')
 NATIVE := $(shell find native fuzz -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 CHECKED := src tests tools reference bench examples
 
