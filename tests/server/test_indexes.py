@@ -102,6 +102,13 @@ def test_a_search_finds_what_the_library_finds(serve: Serve, index: Path, tiny: 
     assert found["mode"] == mode
 
 
+def test_reading_an_index_does_not_change_it(serve: Serve, index: Path) -> None:
+    os.utime(index, (1e9, 1e9))
+    served = serve(index)
+    served.post("/gemlet/search", {"query": "sea"})
+    assert served.ask("GET", "/gemlet/status").json["indexes"][0]["changed"] == 1e9
+
+
 def test_files_are_named_from_the_folder_that_was_indexed(serve: Serve, index: Path, files: Path) -> None:
     served = serve(index)
     reply = served.ask("POST", "/gemlet/search", {"query": "sea", "min_probability": 0, "k": 20})
