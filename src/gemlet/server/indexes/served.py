@@ -98,7 +98,7 @@ class ServedIndex:
     def changed(self) -> float | None:
         """When the file, or its log beside it, was last written, in seconds since 1970."""
         found = [os.stat(path) for path in (self.path, f"{self.path}-wal") if os.path.exists(path)]
-        return max((file.st_mtime for file in found if file.st_size), default=None)  # who only reads leaves an empty log
+        return max((file.st_mtime for file in found if file.st_size), default=None)  # readers leave an empty log
 
     def close(self) -> None:
         """Close the file, once nobody reads in it."""
