@@ -11,13 +11,14 @@ Usage: python bench/retrieval.py --data-dir FOLDER --cache FOLDER [--sets NAME .
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from corpora import CORPORA, Corpus
+from gemlet.evaluation.metrics import ndcg
 from gemlet.index import Index
 from gemlet.search import Hit, Mode, search
 from gemlet.vectors import MATRYOSHKA_DIMS
@@ -27,10 +28,14 @@ K = 10
 RESULTS = Path(__file__).parent / "results"
 
 
-def ndcg(found: Iterable[bool], relevant: int) -> float:
-    """nDCG@10 of a ranking: which of its places hold a relevant document, of `relevant` that there are."""
-    gain = sum(1 / np.log2(place + 2) for place, hit in enumerate(found) if hit and place < K)
-    return float(gain / sum(1 / np.log2(place + 2) for place in range(min(K, relevant))))
+def mean_ndcg(found: list[list[str]], corpus: Corpus) -> float:
+    """Mean nDCG@10 of the names of documents that each query found, the best first."""
+    rows = {paper.name: row for row, paper in enumerate(corpus.papers)}
+    ranked = np.full((len(found), K), -1, np.intp)
+    for places, names in zip(ranked, found, strict=True):
+        places[: len(names)] = [rows[name] for name in names]
+    grades = [{rows[name]: 1 for name in corpus.relevant[query]} for query in corpus.queries]
+    return float(ndcg(ranked, grades, K).mean())
 
 
 def exact(model: Remembered, corpus: Corpus, dim: int) -> float:
@@ -38,12 +43,8 @@ def exact(model: Remembered, corpus: Corpus, dim: int) -> float:
     titles = [paper.title for paper in corpus.papers]
     documents = model.encode_document([paper.text for paper in corpus.papers], titles=titles, truncate_dim=dim)
     queries = model.encode_query(list(corpus.queries.values()), prompt_name=corpus.task, truncate_dim=dim)
-    scores = []
-    for name, row in zip(corpus.queries, queries, strict=True):
-        wanted = corpus.relevant[name]
-        best = np.argsort(-(documents @ row), kind="stable")[:K]
-        scores.append(ndcg((corpus.papers[i].name in wanted for i in best), len(wanted)))
-    return float(np.mean(scores))
+    best = [np.argsort(-(documents @ row), kind="stable")[:K] for row in queries]
+    return mean_ndcg([[corpus.papers[i].name for i in rows] for rows in best], corpus)
 
 
 def write_files(corpus: Corpus, folder: Path) -> None:
@@ -58,16 +59,17 @@ def write_files(corpus: Corpus, folder: Path) -> None:
 def through_index(index: Index, corpus: Corpus, mode: Mode) -> tuple[float, float]:
     """Mean nDCG@10 of search(), and milliseconds a query."""
     begin = time.perf_counter()
-    scores = []
+    found = []
     for name, query in corpus.queries.items():
         hits = search(index, query, k=K, mode=mode, task=corpus.task, min_probability=0).hits
-        scores.append(ndcg((_is_relevant(hit, corpus.relevant[name]) for hit in hits), len(corpus.relevant[name])))
-    return float(np.mean(scores)), (time.perf_counter() - begin) / len(scores) * 1e3
+        found.append([_name_of(hit, corpus.relevant[name]) for hit in hits])
+    return mean_ndcg(found, corpus), (time.perf_counter() - begin) / len(found) * 1e3
 
 
-def _is_relevant(hit: Hit, wanted: set[str]) -> bool:
-    """Of two files with the same text either will do."""
-    return any(Path(path).stem in wanted for path in hit.paths)
+def _name_of(hit: Hit, wanted: set[str]) -> str:
+    """The document's name; of two files with the same text that of a wanted one."""
+    names = [Path(path).stem for path in hit.paths]
+    return next((name for name in names if name in wanted), names[0])
 
 
 def measure(model: Remembered, corpus: Corpus, dims: list[int]) -> Iterator[dict[str, Any]]:
