@@ -110,8 +110,8 @@ def _open(path: Path, how: str) -> sqlite3.Connection:
 
 def _prepared(connection: sqlite3.Connection, path: Path, *, write: bool) -> sqlite3.Connection:
     """Set up and checked: whether it is ours, and of a version that this code reads; made when it is empty."""
-    found = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    found = connection.execute("PRAGMA application_id").fetchone()[0]  # after: both are made at one moment
     if write and not tables:
         _make(connection)
     elif not tables:  # somebody was about to make it
