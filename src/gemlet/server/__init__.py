@@ -11,6 +11,7 @@ body.py      a request's body, within limits
 endpoint.py  one route
 dialects/    how OpenAI's, Ollama's, Cohere's and Hugging Face's clients ask: a file each
 openapi.py   what is served, as a document
+origins.py   which web pages may ask: CORS
 guard.py     who may ask, from where
 indexes/     what gemlet itself offers: search, ask, map, classify, cluster, compare
 webpage.py   the page for people; its parts are in page/

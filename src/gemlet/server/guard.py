@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gemlet.errors import InputError
 from gemlet.server.endpoint import Dialect, respond
 from gemlet.server.metrics import Metrics, log
+from gemlet.server.origins import Origins, Pairs, preflight
 from gemlet.server.problems import Problem
 from gemlet.server.settings import Settings
 
@@ -56,7 +57,8 @@ class Guard:
     """ASGI middleware around all routes.
 
     Against DNS rebinding, Host must be this machine's own name, an IP address, or one that was allowed: a page that has
-    its own name resolve to this machine sends that name. And what a web page of another origin sends is refused.
+    its own name resolve to this machine sends that name. And what a web page of another origin sends is refused, unless
+    that origin was named.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Guard:
         self._app, self._metrics, self._dialect_of = app, metrics, dialect_of
         self._keys = Keys(settings.keys)
         self._hosts = {"localhost", *(host.lower() for host in settings.hosts)}
-        self._origins = {origin.lower().rstrip("/") for origin in settings.origins}
+        self._origins = Origins(settings.origins)
         self._unlocked = frozenset(unlocked)  # methods and paths that need no key
         self._limit = settings.requests
         self._working = 0
@@ -86,8 +88,7 @@ class Guard:
         reason = ""
         self._working += 1
         try:
-            self._check(scope)
-            await self._app(scope, receive, answer.send)
+            await self._answer(scope, receive, answer)
         except ClientDisconnect:
             reason, answer.status = "gone", _GONE
         except Problem as problem:
@@ -101,14 +102,21 @@ class Guard:
             self._working -= 1
             self._report(scope, state, answer, reason, time.perf_counter() - began)
 
-    def _check(self, scope: Scope) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answering") -> None:
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if not self._knows(host):
             raise Problem("forbidden", f"Host {host[:80]!r} is none of this server's names: see --allow-host")
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if origin and origin != f"{scope['scheme']}://{host}" and origin not in self._origins:
-            raise Problem("forbidden", f"pages of {origin[:80]!r} may not ask this server: see --allow-origin")
+        answer.told = self._origins.told(headers, f"{scope['scheme']}://{host}")
+        if (said := preflight(scope["method"], headers)) is not None:
+            scope["state"]["route"] = "preflight"
+            answer.told += said
+            await respond(answer.send, 200, b"", None, {})
+            return
+        self._check(scope, headers)
+        await self._app(scope, receive, answer.send)
+
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         unlocked = (method, scope["path"]) in self._unlocked
         if not unlocked and not self._keys.allow(headers.get(b"authorization", b"")):
@@ -152,15 +160,19 @@ class Guard:
 
 
 class _Answering:
-    """An answer on its way: its status, and the headers that all answers have unless they have their own."""
+    """An answer on its way: its status, and the headers that all answers have unless they have their own.
+
+    told  what this one says to a browser besides
+    """
 
     def __init__(self, send: Send, identity: str) -> None:
         self._send, self.id, self.status = send, identity, 0
+        self.told: Pairs = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = {name for name, _ in message["headers"]}
             added = [(name, value) for name, value in _HEADERS if name not in given]
-            message["headers"] = [*message["headers"], *added, (b"x-request-id", self.id.encode())]
+            message["headers"] = [*message["headers"], *added, *self.told, (b"x-request-id", self.id.encode())]
         await self._send(message)
