@@ -1,5 +1,6 @@
 """Who is let in, how much is taken, what is said: keys, names, origins, limits, the log."""
 
+import asyncio
 import json
 import logging
 import socket
@@ -302,3 +303,24 @@ def test_without_the_extra_a_line_says_what_to_install() -> None:
     code = "import sys; sys.modules['msgspec'] = None\nimport gemlet.server"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "the server needs an extra: pip install 'gemlet[server]'" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere"])
+@pytest.mark.parametrize("said", ["unable to perform operation on <TCPTransport>; the handler is closed", "a bug"])
+def test_a_client_that_leaves_while_it_is_answered_is_no_bug(
+    tiny: Embedder, caplog: pytest.LogCaptureFixture, path: str, said: str
+) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        raise RuntimeError(said)
+
+    scope = {"type": "http", "method": "GET", "path": path, "scheme": "http", "headers": [(b"host", b"localhost")]}
+    bug = said == "a bug"
+    with caplog.at_level(logging.INFO, "gemlet.server"), serving(tiny) as served:
+        try:
+            asyncio.run(served.app(scope, receive, send))
+        except RuntimeError:
+            assert bug
+    assert ('"error"' in caplog.text) == (bug and path == "/health")

@@ -1,5 +1,6 @@
 """What stands before every route: who may ask, from where; what every answer carries; what is counted and logged."""
 
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -21,6 +22,8 @@ from gemlet.server.settings import Settings
 
 SHORTEST_KEY = 16
 _GONE = 499  # what the log says of a client that left
+
+_CLOSED = "the handler is closed"  # uvloop's, for a connection that ended between uvicorn's look at it and its write
 
 _HEADERS = [
     (b"cache-control", b"no-store"),
@@ -149,7 +152,8 @@ class Guard:
             headers["allow"] = str(problem.param)
         shape = dialect.problem(problem)
         body, media = (b"", None) if shape is None else (msgspec.json.encode(shape), "application/json")
-        await respond(answer.send, dialect.status(problem.kind), body, media, headers)
+        with contextlib.suppress(ClientDisconnect):
+            await respond(answer.send, dialect.status(problem.kind), body, media, headers)
 
     def _report(self, scope: Scope, state: dict[str, Any], answer: "_Answering", reason: str, seconds: float) -> None:
         self._metrics.answered(state["route"], answer.status or 500, reason, seconds)
@@ -175,4 +179,9 @@ class _Answering:
             given = {name for name, _ in message["headers"]}
             added = [(name, value) for name, value in _HEADERS if name not in given]
             message["headers"] = [*message["headers"], *added, *self.told, (b"x-request-id", self.id.encode())]
-        await self._send(message)
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            if _CLOSED not in str(error):
+                raise
+            raise ClientDisconnect from None
