@@ -1,9 +1,11 @@
 """Who is let in, how much is taken, what is said: keys, names, origins, limits, the log."""
 
 import asyncio
+import gc
 import json
 import logging
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -172,6 +174,22 @@ def test_a_head_that_does_not_end(strict: Served) -> None:
         except OSError:  # the server has closed
             pass
         assert everything(client) == b""
+
+
+def test_nothing_is_kept_of_a_connection_that_is_over(tiny: Embedder) -> None:
+    def kept() -> int:
+        return sum(type(one).__name__ == "Patient" for one in gc.get_objects())
+
+    before = kept()
+    with serving(tiny, Settings(name="tiny", head_s=900, idle_s=900)) as served:
+        for _ in range(20):
+            with raw(served, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it ends with a reset
+        end = time.monotonic() + 30
+        while kept() > before:
+            assert time.monotonic() < end
+            gc.collect()
 
 
 def test_two_requests_on_one_connection_with_a_pause(strict: Served) -> None:

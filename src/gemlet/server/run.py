@@ -69,7 +69,7 @@ def configure(app: App, host: str, port: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
-        http=_patient(settings),
+        http=type("Patient", (Patient,), {"head_s": settings.head_s}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -83,40 +83,46 @@ def configure(app: App, host: str, port: int) -> uvicorn.Config:
     )
 
 
-def _patient(settings: Settings) -> type[asyncio.Protocol]:
+class Patient(HttpToolsProtocol):
     """What uvicorn has, with two limits that it lacks: of the time and of the bytes that a request's head takes."""
 
-    class Patient(HttpToolsProtocol):
-        _head_bytes = 0
-        _waits = False
+    head_s: float
+    _head_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio forgets it
-            self._wait()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the first request's head its time."""
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio forgets it
+        self._wait()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self._between():
-                self._head_bytes += len(data)
-                if self._head_bytes > _HEAD_BYTES:
-                    self.transport.close()
-                self._wait()
-            else:
-                self._head_bytes = 0
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep nothing of it."""
+        super().connection_lost(exc)
+        for timer in (self._timer, self.timeout_keep_alive_task):
+            if timer is not None:
+                timer.cancel()  # else it keeps all that the connection had until its time is over
 
-        def _between(self) -> bool:
-            """Whether the next request's head is still to come."""
-            return self.cycle is None or self.cycle.response_complete
-
-        def _wait(self) -> None:
-            if not self._waits:
-                self._waits = True
-                self.loop.call_later(settings.head_s, self._give_up, self.cycle)
-
-        def _give_up(self, before: object) -> None:
-            self._waits = False
-            if self.cycle is before and self._between() and not self.transport.is_closing():
+    def data_received(self, data: bytes) -> None:
+        """Count what comes between two requests, and give it its time."""
+        super().data_received(data)
+        if self._between():
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES:
                 self.transport.close()
+            self._wait()
+        else:
+            self._head_bytes = 0
 
-    return Patient
+    def _between(self) -> bool:
+        """Whether the next request's head is still to come."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.head_s, self._give_up, self.cycle)
+
+    def _give_up(self, before: object) -> None:
+        self._timer = None
+        if self.cycle is before and self._between() and not self.transport.is_closing():
+            self.transport.close()
