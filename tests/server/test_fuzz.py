@@ -26,7 +26,7 @@ from gemlet.index import Index
 LOGGER = logging.getLogger(__name__)
 REQUESTS = int(os.environ.get("GEMLET_FUZZ", "500"))
 CONNECTIONS = 8
-PATIENCE = float(os.environ.get("P", "8"))  # seconds after which a request hangs
+PATIENCE = 60.0  # seconds after which a request hangs
 GROWTH_MB = 24  # of caches that fill and of malloc, once a fifth of the requests has been
 BUGS = (424, 500)  # as the dialects answer them
 NOTES = {
