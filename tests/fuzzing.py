@@ -48,7 +48,11 @@ class Maker:
 
     def __init__(self, document: dict[str, Any], seed: int = 0) -> None:
         self._components, self._seed = document["components"]["schemas"], seed
-        self.routes = [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+        self.routes = [
+            (method.upper(), path.replace("{model}", "tiny"))
+            for path, methods in document["paths"].items()
+            for method in methods
+        ]
         self._takes = {
             ("POST", path): methods["post"]["requestBody"]["content"]["application/json"]["schema"]
             for path, methods in document["paths"].items()

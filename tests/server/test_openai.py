@@ -146,3 +146,17 @@ def test_what_there_is_not(served: Served) -> None:
     assert (reply.status, reply.json["error"]["type"]) == (404, "invalid_request_error")
     reply = served.ask("GET", EMBED)
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny:query", "tiny:latest"])
+def test_one_model(served: Served, name: str) -> None:
+    found = served.get(f"/v1/models/{name}")
+    assert (found["id"], found["object"], found["owned_by"]) == (name, "model", "gemlet")
+
+
+@pytest.mark.parametrize("name", ["", "other", "tiny/x", "tiny:poem", "tiny%2F"])
+def test_a_model_that_there_is_not(served: Served, name: str) -> None:
+    reply = served.ask("GET", f"/v1/models/{name}")
+    assert reply.status in (400, 404)
+    assert reply.json["error"]["param"] == "model"
+    assert served.ask("DELETE", f"/v1/models/{name}").status == 405

@@ -214,3 +214,39 @@ def test_metrics_count_what_happened(served: Served) -> None:
         assert float(lines[f"{name}_count"]) >= 1
     assert float(lines["te_request_inference_duration_count"]) >= 1
     assert float(lines["gemlet_cache_bytes"]) > 0
+
+
+def test_texts_and_tokens_mixed(served: Served, tiny: Embedder) -> None:
+    def ids(text: str) -> list[int]:
+        return tiny.tokenize(text).ids.tolist()
+
+    mixed = [ids("the water"), "a heron", ids("ABC"), "the water", "two"]
+    found = rows(served.post("/embed", {"inputs": mixed}))
+    assert np.array_equal(found, tiny.encode(["the water", "a heron", "ABC", "the water", "two"]))
+    assert np.array_equal(rows(served.post("/embed", {"inputs": ids("ABC")}))[0], tiny.encode("ABC"))
+    queries = rows(served.post("/embed", {"inputs": [ids("ABC"), "ABC"], "prompt_name": "query"}))
+    assert np.array_equal(queries, np.stack([tiny.encode("ABC"), tiny.encode_query("ABC")]))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "status"), [([], 400), (["a", 5], 422), ([5, "a"], 422), (["a", ""], 422), ([[], "a"], 422), ([5], 422)]
+)
+def test_mixtures_that_are_none(served: Served, inputs: list, status: int) -> None:
+    assert served.ask("POST", "/embed", {"inputs": inputs}).status == status
+
+
+@pytest.mark.parametrize("text", ["a heron", "AB  héron 🦘\n", "", " x"])
+def test_decode_gives_back_what_tokenize_took(served: Served, text: str) -> None:
+    ids = [token["id"] for token in served.post("/tokenize", {"inputs": text or "x"})[0]] if text else [2, 1]
+    assert served.post("/decode", {"ids": ids}) == [text]
+    assert served.post("/decode", {"ids": [ids, ids[1:-1] or [2]], "skip_special_tokens": False}) == [
+        f"<bos>{text}<eos>",
+        text or "<bos>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "status"), [([], 400), ([-1], 422), ([512], 422), ([10**30], 422), (["a"], 422), ([1, [2]], 422), (5, 422)]
+)
+def test_ids_that_are_none(served: Served, ids: object, status: int) -> None:
+    assert served.ask("POST", "/decode", {"ids": ids}).status == status

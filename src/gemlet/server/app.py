@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gemlet.embedder import Embedder
 from gemlet.server.body import Bodies
 from gemlet.server.dialects import DIALECTS
-from gemlet.server.endpoint import Answer, Call, Dialect, Endpoint, Route
+from gemlet.server.endpoint import REST, Answer, Call, Dialect, Endpoint, Route
 from gemlet.server.guard import Guard
 from gemlet.server.openapi import document
 from gemlet.server.problems import Problem
@@ -68,7 +68,7 @@ def app(
 
 
 class _Table:
-    """Path and method → endpoint; every path is a plain one."""
+    """Path and method → endpoint; a path is a plain one, or ends in REST."""
 
     def __init__(self, service: Service, dialects: Sequence[Dialect], pages: Sequence[Route], bodies: Bodies) -> None:
         told = msgspec.json.encode(document(service, dialects))
@@ -82,16 +82,25 @@ class _Table:
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         for route, dialect in routes:
             self._endpoints.setdefault(route.path, {})[route.method] = Endpoint(route, dialect, service, bodies)
+        self._begins = [path.removesuffix(REST) for path in self._endpoints if path.endswith(REST)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raise Problem for what there is not."""
-        methods = self._endpoints.get(scope["path"])
+        path, scope["state"]["rest"] = self._split(scope["path"])
+        methods = self._endpoints.get(path)
         if methods is None:
             raise Problem("not_found", f"there is no such path; {OPENAPI} lists those that there are")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if method not in methods:
             raise Problem("method", f"this path takes {' and '.join(methods)}", param=", ".join(methods))
         await methods[method](scope, receive, send)
+
+    def _split(self, path: str) -> tuple[str, str]:
+        """The path as its route has it, and what stands for REST."""
+        for begin in self._begins if path not in self._endpoints else ():
+            if path.startswith(begin):
+                return begin + REST, path.removeprefix(begin)
+        return path, ""
 
 
 class _Chooser:

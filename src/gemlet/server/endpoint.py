@@ -18,15 +18,17 @@ from gemlet.vectors import FloatArray
 Headers = dict[str, str]
 
 MANY = 64  # vectors: more of them are encoded in another thread
+REST = "{model}"  # at the end of a route's path: anything may stand there
 _PIECE = 256 * 1024  # bytes
 _LARGE = 1_000_000  # in the measure of Service.work(): surely in another thread
 
 
 @dataclass
 class Call:
-    """What a handler gets: the service, and what the log is to say of the request."""
+    """What a handler gets: the service, what stands in the path for REST; and what the log is to say of the request."""
 
     service: Service
+    rest: str = ""
     facts: dict[str, int] = field(default_factory=dict)
     headers: Headers = field(default_factory=dict)
 
@@ -118,8 +120,8 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. A Problem goes up to the guard, which says it."""
-        call = Call(self._service)
         state = scope["state"]
+        call = Call(self._service, state.get("rest", ""))
         state["route"], state["facts"] = self._route.path, call.facts
         async with self._bodies.read(scope, receive, wanted=self._decoder is not None) as body:
             answer = await self._unless_gone(self._route.handler(call, self._decode(body)), receive)

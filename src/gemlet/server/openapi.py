@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gemlet import __version__
-from gemlet.server.endpoint import Dialect, Route
+from gemlet.server.endpoint import REST, Dialect, Route
 from gemlet.server.problems import Kind
 from gemlet.server.service import PLAIN, SYNONYMS, Service
 
@@ -59,7 +59,7 @@ def _narrow(components: dict[str, Any], service: Service) -> None:
     """Say what the structs' types cannot: which numbers and names this model has, what a list may hold."""
     token = {"type": "integer", "minimum": 0, "maximum": service.tokenizer.vocab_size - 1}
     components["Tokens"] = {"type": "array", "minItems": 1, "prefixItems": [{"const": service.tokenizer.bos}]}
-    components["Tokens"]["items"] = token
+    components["Tokens"]["items"] = components["TokenId"] = token
     dims, tasks = list(service.dims), [*service.embedder.prompts, *SYNONYMS, *PLAIN]
     known: dict[str, Any] = {name: {"enum": dims} for name in ("dimensions", "output_dimension")}
     known |= {name: {"enum": tasks} for name in ("input_type", "task", "prompt_name")}
@@ -88,6 +88,9 @@ def _operation(route: Route, dialect: Dialect, by_type: dict[str, Any], service:
         "tags": [dialect.name],
         "responses": {"200": success} | _refusals(route, dialect, by_type, service),
     }
+    if REST in route.path:
+        name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        operation["parameters"] = [name]
     if route.takes is not None:
         content = {"application/json": {"schema": by_type[str(route.takes)]}}
         operation["requestBody"] = {"required": True, "content": content}

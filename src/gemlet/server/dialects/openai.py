@@ -11,7 +11,7 @@ import msgspec
 
 from gemlet.packing import Truncation
 from gemlet.server.dialects.inputs import Inputs, as_texts, as_tokens
-from gemlet.server.endpoint import Call, Dialect, Route, floats
+from gemlet.server.endpoint import REST, Call, Dialect, Route, floats
 from gemlet.server.problems import Kind, Problem
 from gemlet.server.service import Found
 from gemlet.vectors import FloatArray
@@ -141,6 +141,12 @@ async def models(call: Call, _: None) -> Models:
     return Models([Model(name, service.started) for name in names])
 
 
+async def model(call: Call, _: None) -> Model:
+    """One of the names; also with any task behind it."""
+    call.service.task_of(call.rest)
+    return Model(call.rest, call.service.started)
+
+
 _CODES: dict[Kind, str] = {
     "unknown_model": "model_not_found",
     "unauthorized": "invalid_api_key",
@@ -168,6 +174,7 @@ ROUTES = [
         ("unknown_model", "too_long", "too_many"),
     ),
     Route("GET", "/v1/models", models, None, Models, "The names that the model answers to."),
+    Route("GET", f"/v1/models/{REST}", model, None, Model, "One of these names.", ("unknown_model",)),
 ]
 
 OPENAI = Dialect("openai", "/v1", ROUTES, ErrorResponse, _problem)

@@ -5,13 +5,18 @@
 is no cross-encoder, and the header x-score of the answer says so.
 """
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
+
+import numpy as np
 
 from gemlet import __version__
 from gemlet.packing import Truncation
-from gemlet.server.dialects.inputs import as_texts, as_tokens
+from gemlet.server.dialects.inputs import as_mixed, as_texts, as_tokens
 from gemlet.server.dialects.tei_shapes import (
     AllRequest,
+    DecodeRequest,
     Info,
     ModelType,
     Pooling,
@@ -26,7 +31,7 @@ from gemlet.server.dialects.tei_shapes import (
 )
 from gemlet.server.endpoint import Answer, Call, Dialect, Route, floats
 from gemlet.server.problems import Kind, Problem
-from gemlet.server.service import WORKERS
+from gemlet.server.service import WORKERS, Found
 from gemlet.vectors import similarity as cosines
 
 COMPARED = "STS"
@@ -34,18 +39,31 @@ _SCORE = {"x-score": "cosine"}
 
 
 async def embed(call: Call, request: TeiRequest) -> list[list[float]]:
-    """A vector for each text."""
+    """A vector for each text, or for the tokens of one."""
     service = call.service
     truncation, dim = _truncation(request.truncate, request.truncation_direction), service.dim(request.dimensions)
-    ids = as_tokens(request.inputs)
-    if ids is None:
-        texts = as_texts(request.inputs, "inputs")  # type: ignore[arg-type]
+    rows = as_mixed(request.inputs, "inputs")
+    _check_items(call, len(rows))
+    texts = [row for row in rows if isinstance(row, str)]
+    ids = [row for row in rows if not isinstance(row, str)]
+    parts = []
+    if texts:
         prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
-        found = await service.embed(texts, prompts, truncation=truncation, dim=dim, normalize=request.normalize)
-    else:
-        found = await service.embed_ids(ids, truncation=truncation, dim=dim, normalize=request.normalize)
+        parts.append(await service.embed(texts, prompts, truncation=truncation, dim=dim, normalize=request.normalize))
+    if ids:
+        parts.append(await service.embed_ids(ids, truncation=truncation, dim=dim, normalize=request.normalize))
+    found = parts[0] if len(parts) == 1 else _merged(parts, [isinstance(row, str) for row in rows])
     call.note(found)
     return await call.written(floats, found.vectors)
+
+
+def _merged(parts: list[Found], is_text: list[bool]) -> Found:
+    """What was found of the texts, and of the tokens, in the order of the request."""
+    order = np.argsort(np.argsort(~np.array(is_text), kind="stable"))
+    vectors, tokens, cut = (
+        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("vectors", "tokens", "cut")
+    )
+    return Found(vectors, tokens, cut, sum(part.hits for part in parts))
 
 
 async def embed_all(call: Call, request: AllRequest) -> list[list[list[float]]]:
@@ -95,8 +113,7 @@ async def tokenize(call: Call, request: TokenizeRequest) -> list[list[Token]]:
     """Each text as the model sees it; nothing is cut."""
     service = call.service
     texts = as_texts(request.inputs, "inputs")
-    if len(texts) > service.settings.items:
-        raise Problem("too_many", f"there are {len(texts)} texts; at most {service.settings.items} go into one request")
+    _check_items(call, len(texts))
     prompts = service.prompts_for(texts, request.prompt_name, param="prompt_name")
     pairs = list(zip(prompts, texts, strict=True))
     special = request.add_special_tokens
@@ -111,6 +128,36 @@ def _tokens(call: Call, prompted: str, special: bool) -> list[Token]:
     ends = (Token(tokens[at].id, encoding.pieces[at], True, None, None) for at in (0, -1))
     first, last = ends
     return [first, *tokens[1:-1], last] if special else tokens[1:-1]
+
+
+async def decode(call: Call, request: DecodeRequest) -> list[str]:
+    """Each list of tokens as a text."""
+    service = call.service
+    rows = as_tokens(request.ids)
+    if rows is None:
+        raise Problem("empty", "`ids` is empty", param="ids")
+    _check_items(call, len(rows))
+    size = service.tokenizer.vocab_size
+    if any(not 0 <= token < size for row in rows for token in row):
+        raise Problem("invalid", f"`ids` has a token that is not from 0 to {size - 1}", param="ids")
+    skip = request.skip_special_tokens
+    return await service.work(sum(map(len, rows)), lambda: [_decoded(call, row, skip) for row in rows])
+
+
+def _decoded(call: Call, ids: Sequence[int], skip: bool) -> str:
+    tokenizer = call.service.tokenizer
+    if skip:
+        return tokenizer.decode(ids)
+    runs = groupby(ids, lambda token: tokenizer.decode([token]) == "")
+    return "".join(
+        "".join(map(tokenizer.id_to_piece, run)) if special else tokenizer.decode([*run]) for special, run in runs
+    )
+
+
+def _check_items(call: Call, items: int) -> None:
+    most = call.service.settings.items
+    if items > most:
+        raise Problem("too_many", f"there are {items} texts; at most {most} go into one request")
 
 
 async def info(call: Call, _: None) -> Info:
@@ -186,6 +233,7 @@ ROUTES = [
         _REFUSES,
     ),
     Route("POST", "/tokenize", tokenize, TokenizeRequest, list[list[Token]], "Texts as tokens.", _REFUSES),
+    Route("POST", "/decode", decode, DecodeRequest, list[str], "Tokens as texts.", _REFUSES),
     Route("GET", "/info", info, None, Info, "The model and the limits."),
     Route("GET", "/health", health, None, None, "An empty 200 when all is well.", ("unavailable",), open=True),
     Route("GET", "/ping", health, None, None, "/health.", ("unavailable",), open=True),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from gemlet.server.dialects.inputs import Inputs, Texts
+from gemlet.server.dialects.inputs import Ids, Mixed, Texts
 
 Direction = Literal["right", "left", "Right", "Left"]
 
@@ -12,7 +12,7 @@ Direction = Literal["right", "left", "Right", "Left"]
 class TeiRequest(msgspec.Struct):
     """`truncate` is true unless it is false."""
 
-    inputs: Inputs
+    inputs: Mixed
     truncate: bool | None = None
     truncation_direction: Direction = "right"
     prompt_name: str | None = None
@@ -76,6 +76,13 @@ class TokenizeRequest(msgspec.Struct):
     inputs: Texts
     add_special_tokens: bool = True
     prompt_name: str | None = None
+
+
+class DecodeRequest(msgspec.Struct):
+    """Without `skip_special_tokens`, <bos>, <eos> and other tokens that are no text are written out."""
+
+    ids: Ids
+    skip_special_tokens: bool = True
 
 
 class Token(msgspec.Struct):
