@@ -94,7 +94,10 @@ class Connection:
         where = urlsplit(server.url)
         self._model, self._path = server.model, where.path.rstrip("/")
         self._http = HTTPConnection(where.hostname or "", where.port, timeout=TIMEOUT)
-        self._http.connect()
+        try:
+            self._http.connect()
+        except ConnectionRefusedError:
+            raise SystemExit(f"{server.name}: nothing listens at {server.url}") from None
         self._http.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def embed(self, texts: list[str]) -> tuple[Vectors, float]:

@@ -10,7 +10,7 @@ from serving import Served
 import serve
 from crowd import Crowd, write
 from gemlet import Embedder
-from servers import Server, rival
+from servers import Connection, Server, rival
 
 TEXTS = write(40, longest=20)
 
@@ -72,3 +72,8 @@ def test_a_whole_run_beside_a_rival(
 def test_rivals_as_they_are_told() -> None:
     assert rival("llama=http://a:1") == Server("llama", "http://a:1")
     assert rival("o=http://a:1/x,model=m:latest,pid=7") == Server("o", "http://a:1/x", "m:latest", 7)
+
+
+def test_a_rival_that_does_not_run() -> None:
+    with pytest.raises(SystemExit, match="tei: nothing listens at "):
+        Connection(rival("tei=http://127.0.0.1:9"))
