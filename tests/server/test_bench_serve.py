@@ -50,6 +50,7 @@ def test_what_a_server_refuses_is_counted(served: Served) -> None:
     assert found.refused[404] >= 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads times and memory from /proc")
 def test_a_whole_run_beside_a_rival(
     served: Served,
     tiny_checkpoint: Path,

@@ -163,6 +163,7 @@ def attack(running: Running, maker: Maker, numbers: range) -> list[Line]:
     return lines
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory from /proc")
 def test_requests_that_nobody_sends(running: Running, tiny: Embedder) -> None:
     maker = Maker(json.loads(running.ask("GET", "/openapi.json")))
     first = attack(running, maker, range(REQUESTS // 5))
