@@ -26,7 +26,7 @@ class Gate:
     def __init__(self, embedder: Embedder) -> None:
         self.embedder, self.run, self.open = embedder, embedder.run, threading.Event()
         self.batches: list[list[int]] = []
-        embedder.run = self  # type: ignore[method-assign]
+        embedder.run = self
 
     def __call__(self, batch: Batch) -> Any:
         self.batches.append(np.diff(batch.cu_seqlens).tolist())
@@ -193,7 +193,7 @@ def test_a_vector_that_is_not_finite_fails_its_own_request_only(tiny_checkpoint:
         found[np.diff(batch.cu_seqlens) == 33] = np.nan
         return found
 
-    broken.run = spoilt  # type: ignore[method-assign]
+    broken.run = spoilt
     gate = Gate(broken)
     with serving(broken, settings()) as served, ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(embed, served, "first")]
@@ -215,7 +215,7 @@ def test_the_engines_failure_is_an_answer_and_the_next_request_works(tiny_checkp
             raise failures.pop()
         return run(batch)
 
-    failing.run = once  # type: ignore[method-assign]
+    failing.run = once
     with serving(failing, settings()) as served:
         reply = served.ask("POST", "/v1/embeddings", {"input": "a"})
         assert (reply.status, reply.json["error"]["type"]) == (500, "server_error")

@@ -428,7 +428,7 @@ def map_of(served: Served, other_than: str = "") -> dict[str, Any]:
     for _ in range(600):
         found = served.post("/gemlet/map", {})
         if found["progress"]["state"] != "working" and (found["map"] or {}).get("x") != other_than:
-            return found  # type: ignore[no-any-return]
+            return found
         time.sleep(0.02)
     raise AssertionError("the map was never made")
 

@@ -65,10 +65,10 @@ class Open:
         """Type, wait for that many hits, and return the places."""
         self.page.fill("#query", words)
         until(self.page, f"document.querySelectorAll('.hit:not(.nearest)').length === {hits}")
-        return self.page.locator(".hit .path").all_text_contents()  # type: ignore[no-any-return]
+        return self.page.locator(".hit .path").all_text_contents()
 
     def focus(self) -> str:
-        return self.page.evaluate("document.activeElement.textContent || document.activeElement.id")  # type: ignore[no-any-return]
+        return self.page.evaluate("document.activeElement.textContent || document.activeElement.id")
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def _output(command: list[str]) -> bytes:
     import subprocess
 
     if shutil.which(command[-1].split()[0] if command[0] == "bash" else command[0]) is None:
-        pytest.skip("no curl or no python3 here")
+        pytest.skip("the command that the page shows needs curl or python3 on the path: install it")
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
@@ -384,7 +384,7 @@ def test_no_serious_fault_of_accessibility(browser: Any, serve: Any, indexes: li
     """By axe-core: GEMLET_AXE names its axe.min.js (`npm install axe-core`); without it this test is skipped."""
     script = os.environ.get("GEMLET_AXE")
     if script is None:
-        pytest.skip("GEMLET_AXE names no axe.min.js")
+        pytest.skip("GEMLET_AXE names no axe.min.js: npm install axe-core, and name its file")
     made = Open(browser, serve(*indexes), color_scheme=scheme)
     made.page.fill("#query", "the sea")
     made.page.locator(".hit").first.wait_for()

@@ -140,4 +140,4 @@ WRONG = [
 @pytest.mark.parametrize(("make", "message"), WRONG)
 def test_what_cannot_be_measured_is_refused(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make()  # type: ignore[operator]
+        make()

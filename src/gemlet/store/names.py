@@ -12,7 +12,7 @@ _LOST = "elsewhere"
 
 @dataclass(frozen=True)
 class Names:
-    """Names of files, by the roots below which they lie: "notes/plan.md" for /home/ann/notes/plan.md.
+    """Names of files, by the roots below which they lie: "notes/plan.md" for /ann/notes/plan.md.
 
     roots  (absolute path, what it is called), the outermost first: no two are called the same
     """
