@@ -4,6 +4,10 @@ import formulas
 import numpy as np
 import pytest
 import torch
+from sentence_transformers.sentence_transformer.losses import (
+    GlobalOrthogonalRegularizationLoss,
+    MultipleNegativesRankingLoss,
+)
 
 from gemlet.errors import InputError
 from gemlet.train.losses import LossSettings, recipe
@@ -64,6 +68,10 @@ def unit(seed: int, *shape: int) -> torch.Tensor:
     return prefix(torch.tensor(np.random.default_rng(seed).standard_normal(shape)), shape[-1])
 
 
+def unit_rows(vectors: torch.Tensor) -> torch.Tensor:
+    return prefix(vectors.detach(), vectors.shape[-1])
+
+
 # Each part against its formula
 
 
@@ -110,6 +118,18 @@ def test_a_vector_that_is_its_teachers_has_no_gradient() -> None:
     vectors = unit(6, 2, 3, 8).requires_grad_()
     matching(vectors, vectors.detach()).sum().backward()
     assert torch.equal(vectors.grad, torch.zeros_like(vectors))
+
+
+def test_pairs_without_duplicates_have_the_losses_of_sentence_transformers() -> None:
+    ids, model = distinct(6, 2), Lookup(table(12))
+    parts = RecipeLoss(model, settings(dims=(8,)))(columns_of(ids))
+    vectors = [model(column)["sentence_embedding"] for column in columns_of(ids)]
+    theirs = MultipleNegativesRankingLoss(model).compute_loss_from_embeddings(vectors, None)
+    assert parts["contrastive"].item() == pytest.approx(theirs.item(), abs=FORMULA)
+    far = GlobalOrthogonalRegularizationLoss(model, mean_weight=None, aggregation="sum")
+    theirs = sum(far.compute_loss_from_embeddings([column])["gor_second_moment"] for column in vectors)
+    above = sum(max(spread(v, v, torch.arange(6)).mean().item() - 1 / 8, 0) for v in map(unit_rows, vectors))
+    assert theirs.item() == pytest.approx(above, abs=FORMULA)
 
 
 # The whole, and its gradient
@@ -309,7 +329,7 @@ def test_labels_that_cannot_be_used_are_named(labels: torch.Tensor, said: str) -
 
 
 def test_one_column_is_not_enough() -> None:
-    with pytest.raises(InputError, match="two columns or more .*, not 1"):
+    with pytest.raises(InputError, match=r"two columns or more .*, not 1"):
         RecipeLoss(Lookup(table(3)), settings())(columns_of(distinct(3, 1)))
 
 

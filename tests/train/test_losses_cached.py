@@ -1,7 +1,5 @@
 """The gradient cache changes memory and time, not the gradient: on the tiny model, as a SentenceTransformer."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from tiny_batches import DIMS, backward, columns, furthest, gradients, load, teacher, write_tiny

@@ -27,7 +27,8 @@ def results(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     places = [str(HERE), str(HERE.parent), str(Path(gemlet.__file__).parents[1])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*places, os.environ.get("PYTHONPATH", "")])}
-    subprocess.run([sys.executable, str(HERE / "two_ranks.py"), str(tiny), str(folder)], env=environment, check=True)
+    command = [sys.executable, str(HERE / "two_ranks.py"), str(tiny), str(folder)]
+    subprocess.run(command, env=environment, check=True, timeout=600)
     return folder
 
 

@@ -9,7 +9,14 @@ from tiny_model import write_tiny_checkpoint
 
 DIMS = (64, 32, 16)
 HALF = 3
-QUERIES = ["red planet", "who wrote it", "the red planet", "a b c", "red planet", "how long is a longer question like this"]
+QUERIES = [
+    "red planet",
+    "who wrote it",
+    "the red planet",
+    "a b c",
+    "red planet",
+    "how long is a longer question like this",
+]
 POSITIVES = ["Mars", "the author of the book", "Mars is red", "d e f", "the planet Mars", "quite long"]
 NEGATIVES = ["Venus is not", "a reader", "the moon", "1 2 3", "a red apple and other fruit of the garden", "short"]
 LABELS = torch.tensor([4, 1, 4, 2, 1, 4])

@@ -5,6 +5,7 @@ RESULTS/NAME-RANK.npz: each parameter's gradient and the loss; RESULTS/uneven-RA
 """
 
 import datetime
+import os
 import sys
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def work(rank: int, folder: Path, results: Path) -> None:
         RecipeLoss(model, CASES["plain"][0])(columns(model, slice(0, 2 + rank)))
     except InputError as error:
         (results / f"uneven-{rank}.txt").write_text(str(error))
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # gloo's threads now and then wait for one another when they are taken down
 
 
 if __name__ == "__main__":
