@@ -21,6 +21,6 @@ def matching(vectors: Tensor, teacher: Tensor) -> Tensor:
     be one whose prefixes mean something (Matryoshka), as this model's do. Where both are equal the gradient is 0.
     """
     dim = min(vectors.shape[-1], teacher.shape[-1])
-    distances = torch.linalg.vector_norm(prefix(vectors, dim) - prefix(teacher, dim), dim=-1)
+    distances: Tensor = torch.linalg.vector_norm(prefix(vectors, dim) - prefix(teacher, dim), dim=-1)
     pair, hard = distances[:, :2].sum(dim=1), distances[:, 2:]
     return pair + hard.mean(dim=1) if hard.shape[1] else pair

@@ -50,7 +50,7 @@ class RecipeLoss(nn.Module):
         width = model.get_embedding_dimension()
         if max(self.settings.dims) > width:
             raise InputError(
-                f"dims is {self.settings.dims}, but the model's vectors have {width} numbers: leave out more"
+                f"dims is {self.settings.dims}, but the model's vectors have {width} numbers: leave out what is longer"
             )
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor | None = None) -> Parts:
