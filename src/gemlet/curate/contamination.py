@@ -1,4 +1,4 @@
-"""Texts that evaluation sets have as well: a figure measured on them would flatter.   (texts, evaluation texts → places)
+"""Texts that evaluation sets have as well: a figure measured on them flatters.   (texts, evaluation texts → Overlap)
 
 Two texts are the same when their words are. One quotes another when they share a run of 13 words; an evaluation text of
 8 to 12 words must be there whole, a shorter one must be the same. Source: Brown et al. 2020, "Language Models are

@@ -1,9 +1,10 @@
 """Pairs → negatives that are hard: texts near to an anchor that are no answer to it.   (pairs, corpus → Mined)
 
-Every text of the corpus is compared with every anchor, by vectors in 8 bits (pairs/neighbours.py). Of the nearest, those
-are taken that a rule lets pass. What is nearly as near as the positive is often an answer that nobody marked as one: the
-limit is a share of the positive's cosine, or a margin below it. Source: Moreira et al. 2024, "NV-Retriever: Improving
-text embedding models with effective hard-negative mining", arXiv 2407.15831: TopK-PercPos (0.95) and TopK-MarginPos.
+Every text of the corpus is compared with every anchor, by vectors in 8 bits (pairs/neighbours.py). Of the nearest,
+those are taken that a rule lets pass. What is nearly as near as the positive is often an answer that nobody marked as
+one: the limit is a share of the positive's cosine, or a margin below it. Source: Moreira et al. 2024, "NV-Retriever:
+Improving text embedding models with effective hard-negative mining", arXiv 2407.15831: TopK-PercPos with 0.95, and
+TopK-MarginPos.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """Texts that teach nothing: empty, too short or long, lines over and over, mostly symbols, in another language.
 
-Source of the measures for lines and symbols: Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from
-Training Gopher", arXiv 2112.11446, appendix A1.1. The limits here are for rows of a training set, which may be short.
+Source of the measures for lines and symbols: Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights
+from Training Gopher", arXiv 2112.11446, appendix A1.1. The limits here are for rows of a training set, which may be
+short, and may be code.
 """
 
 import unicodedata

@@ -14,7 +14,7 @@ Hashes = npt.NDArray[np.uint64]
 
 _UNSPACED = [
     *(range(0x0E00, 0x0F00), range(0x1000, 0x10A0), range(0x1780, 0x1800)),  # Thai, Lao, Burmese, Khmer
-    *(range(0x3040, 0x3100), range(0x3400, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x40000)),  # Japanese, Chinese
+    *(range(0x3040, 0x3100), range(0x3400, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x40000)),  # kana, Chinese
 ]  # fmt: skip
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no word's hash loses bits
 
