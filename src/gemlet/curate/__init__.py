@@ -15,6 +15,7 @@ from gemlet.curate.contamination import EvaluationTexts, Overlap
 from gemlet.curate.mining import Mined, Rule, mine
 from gemlet.curate.personal import PersonalData, Span
 from gemlet.curate.quality import Quality
+from gemlet.curate.queries import Query, round_trip, write_queries
 
 __all__ = [
     "Cleaned",
@@ -25,11 +26,14 @@ __all__ = [
     "PersonalData",
     "Plan",
     "Quality",
+    "Query",
     "Rule",
     "Span",
     "clean",
     "mine",
     "pair_columns",
+    "round_trip",
     "row_texts",
     "text_columns",
+    "write_queries",
 ]

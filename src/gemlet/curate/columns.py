@@ -7,9 +7,9 @@ from gemlet.dataset import Dataset
 from gemlet.dataset.dataset import TEXT_COLUMNS
 from gemlet.errors import InputError
 
-ANCHORS = ("anchor", "query", "question")
-POSITIVES = ("positive", "document", "passage", "answer")
-_TEXTS = {*ANCHORS, *POSITIVES, *TEXT_COLUMNS, "negative", "sentence1", "sentence2", "code"}
+ANCHORS = ("anchor", "query", "question", "sentence1")
+POSITIVES = ("positive", "document", "passage", "answer", "code", "sentence2")
+_TEXTS = {*ANCHORS, *POSITIVES, *TEXT_COLUMNS, "negative"}
 _OPTIONAL = {"title", "negative"}  # a row without one is whole all the same
 _NUMBERED = re.compile(r"negative_\d+")
 

@@ -215,8 +215,8 @@ def _write_tensor(part: _Part, name: str, shape: list[int], file: BinaryIO) -> I
 
 def _bfloat16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     """Bit patterns of finite values, rounded to nearest even."""
-    bits = values.view("<u4")
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    bits = values.view(np.uint32)
+    return np.asarray((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16, np.dtype("<u2"))
 
 
 def _count(shape: Sequence[int]) -> int:
