@@ -1,13 +1,14 @@
 """`gemlet clean`: rows → those that are worth training on, and why each other one goes."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.finding import echo
+from gemlet.cli.finding import NOTHING, echo
 from gemlet.cli.options import load, model_options, read_rows
 from gemlet.cli.pairing import bar
 from gemlet.errors import InputError
@@ -102,7 +103,7 @@ def command(
     wrote = f"; wrote {output}" if output else "; nothing was written (-o FILE writes the rows that stay)"
     click.echo(f"gemlet: {len(found.kept)} of {len(data)} rows stay, {len(found.gone)} go{wrote}", err=True)
     if not found.kept:
-        raise SystemExit(4)
+        sys.exit(NOTHING)
 
 
 def _plan(

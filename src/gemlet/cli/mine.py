@@ -1,12 +1,13 @@
 """`gemlet mine`: pairs → the same with hard negatives, in the columns that `gemlet train` reads."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.finding import echo, on_one_line
+from gemlet.cli.finding import NOTHING, echo, on_one_line
 from gemlet.cli.options import dim_option, load, model_options, read_rows
 from gemlet.cli.pairing import bar, line_of
 from gemlet.errors import InputError
@@ -102,16 +103,14 @@ def command(
         _print_json(found, rule.count, len(rows))
     elif output is None:
         _show(found, anchors, positives)
-    without = f", {len(anchors) - full} have fewer than {rule.count}" if full < len(anchors) else ""
-    left = "" if each or not without else " and are left out"
-    wrote = f"; wrote {len(rows)} rows to {output}" if output and rows else ""
+    wrote = f"; wrote {output}" if output and rows else ""
     nothing = "" if output else "; nothing was written (-o FILE writes the rows)"
-    kept_out = f"; {int(found.too_near.sum())} texts were too near to be sure that they are wrong"
-    click.echo(
-        f"gemlet: {full} of {len(anchors)} pairs have negatives{without}{left}{kept_out}{wrote}{nothing}", err=True
-    )
+    near = f"; {int(found.too_near.sum())} texts were too near to be surely wrong"
+    what = "a negative" if rule.count == 1 else f"{rule.count} negatives"
+    left = "" if each or full == len(anchors) else ", the others are left out"
+    click.echo(f"gemlet: {full} of {len(anchors)} pairs have {what}{left}{near}{wrote}{nothing}", err=True)
     if not rows:
-        raise SystemExit(4)
+        sys.exit(NOTHING)
 
 
 def _rule(*, negatives: int, share: float, anything: bool, margin: float | None, **rest: Any) -> Any:

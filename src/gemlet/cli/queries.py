@@ -1,13 +1,14 @@
 """`gemlet queries`: passages → queries that a language model of one's own writes, checked by the engine."""
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.finding import echo, writer_for, writer_options
+from gemlet.cli.finding import NOTHING, echo, writer_for, writer_options
 from gemlet.cli.options import dataset_options, load, model_options, read_rows
 from gemlet.cli.pairing import bar, line_of
 from gemlet.errors import GenerationError, InputError
@@ -98,7 +99,7 @@ def command(
     journal.unlink(missing_ok=True)
     _tell(data, found, useful, writer.name, output, as_json)
     if not useful:
-        raise SystemExit(4)
+        sys.exit(NOTHING)
 
 
 def _write(output: str, passages: list[str], queries: "list[Query]") -> None:

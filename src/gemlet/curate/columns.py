@@ -9,9 +9,8 @@ from gemlet.errors import InputError
 
 ANCHORS = ("anchor", "query", "question", "sentence1")
 POSITIVES = ("positive", "document", "passage", "answer", "code", "sentence2")
-_TEXTS = {*ANCHORS, *POSITIVES, *TEXT_COLUMNS, "negative"}
-_OPTIONAL = {"title", "negative"}  # a row without one is whole all the same
-_NUMBERED = re.compile(r"negative_\d+")
+_TEXTS = {*ANCHORS, *POSITIVES, *TEXT_COLUMNS}
+NEGATIVE = re.compile(r"negative(_\d+)?")
 
 
 def pair_columns(data: Dataset, anchor: str | None = None, positive: str | None = None) -> tuple[str, str]:
@@ -42,7 +41,7 @@ def text_columns(data: Dataset, named: Sequence[str] = ()) -> list[str]:
         return [_named(data, name) for name in dict.fromkeys(named)]
     if len(data.columns) == 1:
         return list(data.columns)
-    found = [name for name in data.columns if name.lower() in _TEXTS or _NUMBERED.fullmatch(name.lower())]
+    found = [name for name in data.columns if name.lower() in _TEXTS or NEGATIVE.fullmatch(name.lower())]
     if not found:
         raise InputError(f"which columns are texts? name them with --text; {_columns(data)}")
     return found
@@ -61,7 +60,7 @@ def row_texts(data: Dataset, columns: Sequence[str]) -> list[list[str | None]]:
 
 def _text(value: object, place: str, column: str) -> str | None:
     if value is None or value != value or value == "":
-        return None if column.lower() in _OPTIONAL or _NUMBERED.fullmatch(column.lower()) else ""
+        return None if column.lower() == "title" or NEGATIVE.fullmatch(column.lower()) else ""
     if isinstance(value, str | int | float):
         return str(value)
     raise InputError(f"{place} has no text in {column!r}, but a {type(value).__name__}")

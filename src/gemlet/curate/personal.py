@@ -17,7 +17,7 @@ from gemlet.errors import InputError, MissingExtra
 
 _MAIL = re.compile(r"[^\W_][\w.+%-]*@[^\W_][\w-]*(?:\.[\w-]+)+", re.UNICODE)
 _IBAN = re.compile(r"(?<!\w)[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]){11,30}(?!\w)")
-_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?!\w)")
+_CARD = re.compile(r"(?<![\w.])(?<!\d[ -])[2-6](?:[ -]?\d){12,15}(?![ -]?\d)(?!\w)")
 _IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4})(?![\w:]|\.\d)")
 _DIALLED = re.compile(r"\d(?:[^\w\n]{0,3}\d){5}")  # six digits with a little between them; fewer are no number to call
 _IDENTITY = re.compile(r"(?<![\w.])(?:\d+(?: \d+)+|[A-Za-z0-9]+(?:[.\-/+][A-Za-z0-9]+)*)(?!\w)")

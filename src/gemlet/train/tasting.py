@@ -8,7 +8,7 @@ classifier on rows that it has not seen.
 from collections.abc import Callable
 from pathlib import Path
 
-from gemlet.curate.columns import ANCHORS, POSITIVES, pair_columns
+from gemlet.curate.columns import ANCHORS, NEGATIVE, POSITIVES, pair_columns
 from gemlet.dataset import Dataset, read_dataset
 from gemlet.dataset.dataset import LABEL_COLUMNS
 from gemlet.embedder import Embedder, Quantization
@@ -53,12 +53,12 @@ def dev_score(
 def _measure(path: str) -> tuple[str, Measure]:
     data = read_dataset([path])
     names = {name.lower() for name in data.columns}
+    if len(names) >= 3 and names & {"score", "similarity", "gold"} and not _negatives(data):
+        scored = read_pairs(path)
+        return "spearman", lambda trial: evaluate_pairs(scored, trial)
     if names & set(ANCHORS) and names & set(POSITIVES):
         pairs = as_search(data)
         return "ndcg@10", lambda trial: evaluate_retrieval(pairs, trial)
-    if len(names) >= 3 and names & {"score", "similarity", "gold"}:
-        scored = read_pairs(path)
-        return "spearman", lambda trial: evaluate_pairs(scored, trial)
     if names & set(LABEL_COLUMNS):
         labelled = read_labelled(path)
         return "accuracy", lambda trial: evaluate_labels(labelled, trial)
@@ -71,9 +71,8 @@ def _measure(path: str) -> tuple[str, Measure]:
 def as_search(data: Dataset) -> Retrieval:
     """Anchors as queries, every positive and negative as a document, each once. Raises InputError."""
     anchor, positive = pair_columns(data)
-    negatives = [name for name in data.columns if name == "negative" or name.startswith("negative_")]
     queries, answers = _numbered(data.texts(anchor)), data.texts(positive)
-    others = [str(row[name]) for row in data.rows for name in negatives if row.get(name)]
+    others = [str(row[name]) for row in data.rows for name in _negatives(data) if row.get(name)]
     documents = _numbered([*answers, *others])
     if len(documents) < 2:
         raise InputError(f"{data.places[0]}: there is one document, and any model finds it: add pairs with others")
@@ -86,6 +85,10 @@ def as_search(data: Dataset) -> Retrieval:
         [Entry(key, text) for text, key in documents.items()],
         [Judgement(query, document, 1, place) for (query, document), place in judged.items()],
     )
+
+
+def _negatives(data: Dataset) -> list[str]:
+    return [name for name in data.columns if NEGATIVE.fullmatch(name.lower())]
 
 
 def _numbered(texts: list[str]) -> dict[str, str]:
