@@ -266,3 +266,16 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, modules: list[str], 
     _identifier.cache_clear()
     with pytest.raises(MissingExtra, match=rf"pip install 'gemlet\[{name}\]'"):
         clean([["a"]], plan)
+
+
+def test_no_text_takes_long_to_look_through(privacy: None) -> None:
+    """What matches again and again, or nearly: minutes where a search is quadratic."""
+    data = PersonalData(["DE", "US"])
+    for text, count in (("a.a@" * 20_000, 10_000), ("a-" * 50_000 + "é", 0), ("w" * 200_000, 0)):
+        assert len(data.find(text)) == count
+
+
+def test_half_a_character_is_no_trouble(privacy: None) -> None:
+    """A lone surrogate, as JSON may have it."""
+    found = clean([["\ud800 is half a character"], ["\ud800"]], Plan(personal="mask"), ["\ud800 is"])
+    assert (found.kept, found.reasons) == ([0], {"mostly symbols": 1})

@@ -18,8 +18,9 @@ def pair_columns(data: Dataset, anchor: str | None = None, positive: str | None 
 
     Raises InputError for columns that are not there, or that nobody can tell.
     """
+    known = _by_lower_case(data)
     found = [
-        _named(data, given) if given else next((name for name in usual if name in data.columns), None)
+        _named(data, given) if given else next((known[name] for name in usual if name in known), None)
         for given, usual in ((anchor, ANCHORS), (positive, POSITIVES))
     ]
     if found == [None, None] and len(data.columns) == 2:
@@ -38,7 +39,7 @@ def text_columns(data: Dataset, named: Sequence[str] = ()) -> list[str]:
     Raises InputError for one that is not there, or when nobody can tell.
     """
     if named:
-        return [_named(data, name) for name in dict.fromkeys(named)]
+        return list(dict.fromkeys(_named(data, name) for name in named))
     if len(data.columns) == 1:
         return list(data.columns)
     found = [name for name in data.columns if name.lower() in _TEXTS or NEGATIVE.fullmatch(name.lower())]
@@ -67,9 +68,14 @@ def _text(value: object, place: str, column: str) -> str | None:
 
 
 def _named(data: Dataset, name: str) -> str:
-    if name not in data.columns:
+    found = name if name in data.columns else _by_lower_case(data).get(name.lower())
+    if found is None:
         raise InputError(f"there is no column {name!r}; {_columns(data)}")
-    return name
+    return found
+
+
+def _by_lower_case(data: Dataset) -> dict[str, str]:
+    return {name.lower(): name for name in reversed(data.columns)}
 
 
 def _columns(data: Dataset) -> str:

@@ -15,12 +15,14 @@ from typing import Any
 
 from gemlet.errors import InputError, MissingExtra
 
-_MAIL = re.compile(r"[^\W_][\w.+%-]*@[^\W_][\w-]*(?:\.[\w-]+)+", re.UNICODE)
+# Each run has a longest, so that no text takes long.
+_MAIL = re.compile(r"(?<![\w.+%-])[^\W_][\w.+%-]{0,63}@[^\W_][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}")
 _IBAN = re.compile(r"(?<!\w)[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]){11,30}(?!\w)")
 _CARD = re.compile(r"(?<![\w.])(?<!\d[ -])[2-6](?:[ -]?\d){12,15}(?![ -]?\d)(?!\w)")
 _IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4})(?![\w:]|\.\d)")
 _DIALLED = re.compile(r"\d(?:[^\w\n]{0,3}\d){5}")  # six digits with a little between them; fewer are no number to call
-_IDENTITY = re.compile(r"(?<![\w.])(?:\d+(?: \d+)+|[A-Za-z0-9]+(?:[.\-/+][A-Za-z0-9]+)*)(?!\w)")
+_TOKENS = r"[A-Za-z0-9]{1,20}(?:[.\-/+][A-Za-z0-9]{1,20}){0,4}"
+_IDENTITY = re.compile(rf"(?<![\w.])(?:\d{{1,12}}(?: \d{{1,12}}){{1,7}}|{_TOKENS})(?!\w)")
 
 # Country → python-stdnum's modules for the numbers of its people. A number of these has check digits or a date in it...
 IDENTITIES = {
@@ -72,6 +74,7 @@ class PersonalData:
     def find(self, text: str) -> list[Span]:
         """What was found, in order, none over another."""
         found: list[Span] = []
+        taken = bytearray(len(text))
         for kind, spans in (
             ("mail", _spans(_MAIL, text)),
             ("iban", self._ibans(text)),
@@ -81,8 +84,9 @@ class PersonalData:
             ("telephone", self._telephones(text)),
         ):
             for begin, end in spans:
-                if all(end <= other.begin or other.end <= begin for other in found):
+                if not any(taken[begin:end]):
                     found.append(Span(kind, begin, end))
+                    taken[begin:end] = b"x" * (end - begin)
         return sorted(found, key=lambda span: span.begin)
 
     def mask(self, text: str) -> tuple[str, list[Span]]:
