@@ -199,7 +199,7 @@ def test_an_extra_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def parrot(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
     """Two queries of each passage: its words the other way round, and what no passage is about."""
-    passage = body["messages"][1]["content"].split("\n\n")[1]
+    passage = body["messages"][1]["content"].rpartition("Passage:\n")[2]
     begin_events(handler)
     send_event(handler, f"1. {passage}?\n2. Here they are:\n")
     handler.wfile.write(b"data: [DONE]\n\n")

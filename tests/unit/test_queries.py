@@ -40,7 +40,7 @@ def test_each_passage_is_asked_for_by_itself() -> None:
     for messages, passage in zip(scribe.asked, PASSAGES, strict=True):
         assert [one["role"] for one in messages] == ["system", "user"]
         assert passage in messages[1]["content"]
-        assert "2 different" in messages[1]["content"]
+        assert "write 2 different queries" in messages[1]["content"]
 
 
 def test_equal_passages_are_asked_for_once() -> None:
@@ -81,6 +81,23 @@ def test_no_more_than_wanted_and_none_twice() -> None:
         Query(0, "when?"),
         Query(0, "where?"),
     ]
+
+
+def test_a_model_that_never_ends_is_stopped() -> None:
+    closed = []
+
+    class Endless(Scribe):
+        def write(self, messages: Sequence[Any], *, max_tokens: int = 512) -> Iterator[str]:
+            try:
+                for number in range(10_000):
+                    yield f"what is {number}?\n"
+            finally:
+                closed.append(number)
+
+    assert len(write_queries(Endless(), PASSAGES[:1], 2)) == 2
+    assert closed == [5]
+    invented = "who walks?\nPassage:\nThe moon is made of cheese.\n\nAnswer:\nwhat is the moon made of?"
+    assert write_queries(Scribe(invented), PASSAGES[:1], 3) == [Query(0, "who walks?")]
 
 
 def test_a_run_that_broke_off_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +24,23 @@ from gemlet.generate import Message, Writer
 from gemlet.pairs import code_texts, nearest, normal_form
 from gemlet.pairs.coded import Progress, tell
 
-_SYSTEM = "You write what people type into a search box or ask an assistant. You write nothing else."
-_ASK = """Here is a passage:
+_SYSTEM = "You write what people type into a search box or ask an assistant: one query a line, and nothing else."
+# The example is for models that were not trained to follow orders: they go on as it begins.
+_ASK = """Read the passage and write {count} different queries that it answers: in the passage's language, in words other
+than its own, as people ask who have not seen it. Each must be understood by itself.
 
-{passage}
+Passage:
+The pottery of the youth centre is open on weekday evenings. The kiln is fired on Fridays; whoever wants a place in it
+signs the list on its door by Thursday noon.
 
-Write {count} different questions or searches that this passage answers. Write them in the language of the passage and
-in other words than its own, as people would who have not seen it: never "the passage" or "the text". Each must be
-understood by itself. Write one on each line, without numbers, and nothing else."""
+Answer:
+when can I do pottery in the evening?
+how do I get my bowl fired
+deadline for the kiln list
+
+Passage:
+{passage}"""
+_NEXT = "Passage:"  # so a model begins that makes up a passage of its own
 
 _PASSAGE = 6000  # characters of a passage that the model gets to see
 _TOKENS = 60  # of a query
@@ -85,7 +94,7 @@ def write_queries(
             key = _fingerprint(passages[row])
             if key not in answers.known:
                 messages = _messages(passages[row], count)
-                answers.add(key, "".join(writer.write(messages, max_tokens=_TOKENS * count)))
+                answers.add(key, _answer(writer.write(messages, max_tokens=_TOKENS * count), count))
             found += _read(answers.known[key], row, passages[row], count)
             tell(progress, done, len(first))
     return found
@@ -129,10 +138,23 @@ def _messages(passage: str, count: int) -> list[Message]:
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
 
 
+def _answer(pieces: Iterator[str], count: int) -> str:
+    """What a model writes, until there are more lines than were wanted: some never end."""
+    written = ""
+    for piece in pieces:
+        written += piece
+        *lines, _ = written.split("\n")
+        if _NEXT in lines or sum(bool(line.strip()) for line in lines) >= 2 * count + 2:
+            break
+    if isinstance(pieces, Generator):
+        pieces.close()  # which stops the model
+    return written
+
+
 def _read(answer: str, row: int, passage: str, count: int) -> Iterator[Query]:
     """The queries in an answer; those behind the wanted number are left."""
     runs, seen, useful = _quoted(passage), set[str](), 0
-    for line in answer.splitlines():
+    for line in answer.partition(f"\n{_NEXT}")[0].splitlines():
         text = _BULLET.sub("", line).strip(_QUOTES)
         if not text or useful == count:
             continue
