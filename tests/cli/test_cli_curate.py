@@ -48,7 +48,7 @@ def pairs(tmp_path: Path) -> Path:
 def test_mine_writes_what_train_reads(tiny_checkpoint: Path, pairs: Path, tmp_path: Path) -> None:
     done = run("mine", pairs, "--any", "-n", "2", "--scores", "-o", tmp_path / "out.jsonl", model=tiny_checkpoint)
     assert done.returncode == 0, done.stderr
-    assert f"6 of 6 pairs have 2 negatives; 0 texts were too near to be surely wrong; wrote {tmp_path}" in done.stderr
+    assert f"6 of 6 pairs have 2 negatives; 0 texts were too near to be surely wrong; wrote 6 rows to {tmp_path}" in done.stderr
     rows = lines(tmp_path / "out.jsonl")
     assert [(row["anchor"], row["positive"]) for row in rows] == [(one["query"], one["answer"]) for one in PAIRS]
     answers = {one["answer"] for one in PAIRS}

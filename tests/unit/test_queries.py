@@ -65,6 +65,7 @@ def test_equal_passages_are_asked_for_once() -> None:
             "does the old lighthouse keeper walks down to the harbour?",
             "copies the passage",
         ),
+        ("How do I get my bowl fired?", "How do I get my bowl fired?", "copies the example"),
         ("does the lighthouse keeper go to the harbour?", "does the lighthouse keeper go to the harbour?", ""),
     ],
 )

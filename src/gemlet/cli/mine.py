@@ -103,7 +103,7 @@ def command(
         _print_json(found, rule.count, len(rows))
     elif output is None:
         _show(found, anchors, positives)
-    wrote = f"; wrote {output}" if output and rows else ""
+    wrote = f"; wrote {len(rows)} rows to {output}" if output and rows else ""
     nothing = "" if output else "; nothing was written (-o FILE writes the rows)"
     near = f"; {int(found.too_near.sum())} texts were too near to be surely wrong"
     what = "a negative" if rule.count == 1 else f"{rule.count} negatives"

@@ -26,20 +26,21 @@ from gemlet.pairs.coded import Progress, tell
 
 _SYSTEM = "You write what people type into a search box or ask an assistant: one query a line, and nothing else."
 # The example is for models that were not trained to follow orders: they go on as it begins.
-_ASK = """Read the passage and write {count} different queries that it answers: in the passage's language, in words other
-than its own, as people ask who have not seen it. Each must be understood by itself.
+_EXAMPLE = """when can I do pottery in the evening?
+how do I get my bowl fired
+deadline for the kiln list"""
+_ASK = f"""Read the passage and write {{count}} different queries that it answers: in the language of the passage, in
+words other than its own, as people ask who have not seen it. Each must be understood by itself.
 
 Passage:
 The pottery of the youth centre is open on weekday evenings. The kiln is fired on Fridays; whoever wants a place in it
 signs the list on its door by Thursday noon.
 
 Answer:
-when can I do pottery in the evening?
-how do I get my bowl fired
-deadline for the kiln list
+{_EXAMPLE}
 
 Passage:
-{passage}"""
+{{passage}}"""
 _NEXT = "Passage:"  # so a model begins that makes up a passage of its own
 
 _PASSAGE = 6000  # characters of a passage that the model gets to see
@@ -145,6 +146,7 @@ def _answer(pieces: Iterator[str], count: int) -> str:
         written += piece
         *lines, _ = written.split("\n")
         if _NEXT in lines or sum(bool(line.strip()) for line in lines) >= 2 * count + 2:
+            written = "\n".join(lines)  # whole ones
             break
     if isinstance(pieces, Generator):
         pieces.close()  # which stops the model
@@ -171,6 +173,8 @@ def _against(text: str, runs: set[tuple[str, ...]]) -> str:
         return "no query"
     if len(words) > _WORDS:
         return "too long"
+    if words in map(words_of, _EXAMPLE.splitlines()):
+        return "copies the example"
     return "copies the passage" if _quoted(text) & runs else ""
 
 
