@@ -48,7 +48,10 @@ def pairs(tmp_path: Path) -> Path:
 def test_mine_writes_what_train_reads(tiny_checkpoint: Path, pairs: Path, tmp_path: Path) -> None:
     done = run("mine", pairs, "--any", "-n", "2", "--scores", "-o", tmp_path / "out.jsonl", model=tiny_checkpoint)
     assert done.returncode == 0, done.stderr
-    assert f"6 of 6 pairs have 2 negatives; 0 texts were too near to be surely wrong; wrote 6 rows to {tmp_path}" in done.stderr
+    assert (
+        f"6 of 6 pairs have 2 negatives; 0 texts were too near to be surely wrong; wrote 6 rows to {tmp_path}"
+        in done.stderr
+    )
     rows = lines(tmp_path / "out.jsonl")
     assert [(row["anchor"], row["positive"]) for row in rows] == [(one["query"], one["answer"]) for one in PAIRS]
     answers = {one["answer"] for one in PAIRS}
@@ -84,7 +87,7 @@ def test_mine_shows_what_it_would_take(tiny_checkpoint: Path, pairs: Path, tmp_p
 def test_mine_without_anything_to_find(tiny_checkpoint: Path, tmp_path: Path) -> None:
     one = jsonl(tmp_path / "one.jsonl", PAIRS[:1])
     done = run("mine", one, "-o", tmp_path / "out.jsonl", model=tiny_checkpoint)
-    fails(done, 4, "0 of 1 pairs have a negative")
+    fails(done, 4, "none of 1 pairs has a negative; 0 texts were too near")
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -103,6 +106,7 @@ def test_mine_without_anything_to_find(tiny_checkpoint: Path, tmp_path: Path) ->
         (PAIRS, ["-o", "-", "--json"], "only one result can go to stdout"),
         (PAIRS, ["--corpus", "nowhere.txt"], "cannot read nowhere.txt: No such file or directory"),
         (PAIRS, ["-o", "rows.xlsx", "--any"], "cannot tell what to write from 'rows.xlsx'"),
+        (PAIRS, ["-o", "no/such/rows.csv"], "cannot write no/such/rows.csv: No such file or directory"),
     ],
 )
 def test_mine_refuses(
@@ -182,6 +186,7 @@ def test_clean_when_nothing_stays(tmp_path: Path) -> None:
         (["--text", "body"], "there is no column 'body'"),
         (["--against", "nowhere.csv"], "cannot read nowhere.csv"),
         (["-o", "-", "--json"], "only one result can go to stdout"),
+        (["--dropped", "gone.txt"], "cannot tell what to write from 'gone.txt'"),
     ],
 )
 def test_clean_refuses(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -249,6 +254,10 @@ def test_queries_go_on_where_the_server_broke_off(tmp_path: Path) -> None:
 def test_queries_refuse(tmp_path: Path) -> None:
     texts = jsonl(tmp_path / "texts.jsonl", PASSAGES)
     fails(run("queries", texts, "--unchecked", "-o", "-"), 2, "name a file")
+    with serve(Llm(parrot)) as llm:
+        done = run("queries", texts, "--unchecked", "--llm-url", llm.url, "-o", tmp_path / "out.txt")
+        fails(done, 2, "cannot tell what to write from")
+        assert llm.requests == []  # nothing is asked that could not be kept
     fails(run("queries", texts, "--text", "body", "-o", tmp_path / "out.csv"), 2, "there is no column 'body'")
     far = run("queries", texts, "--unchecked", "--llm-url", "http://example.org", "-o", tmp_path / "out.csv")
     fails(far, 2, "allow it with --llm-remote")

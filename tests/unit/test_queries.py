@@ -150,3 +150,9 @@ def test_nothing_to_ask_for() -> None:
     for passages, count in (([], 1), (["a"], 0)):
         with pytest.raises(InputError, match="1 or more of both"):
             write_queries(Scribe("who?"), passages, count)
+
+
+def test_the_real_model_finds_the_way_back(embedder: Embedder) -> None:
+    pages = ["The newspaper since 1871 is on film in the cellar.", "Stories are read on Wednesdays at four."]
+    queries = [Query(0, "where can I see very old issues?"), Query(0, "what is there for children?")]
+    assert [one.reason for one in round_trip(embedder, pages, queries)] == ["", "finds other passages first"]

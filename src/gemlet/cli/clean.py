@@ -1,5 +1,6 @@
 """`gemlet clean`: rows → those that are worth training on, and why each other one goes."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from gemlet.pairs import LEVELS, threshold_for
 
 if TYPE_CHECKING:
     from gemlet.curate import Cleaned, Gone, Plan
-    from gemlet.dataset import Dataset
+    from gemlet.dataset import Dataset, Rows
 
 EPILOG = """\b
 Examples:
@@ -33,6 +34,10 @@ when another row says the same. --near compares vectors, too.
 Nothing is ever written to the files that are read.
 Exit codes: 0 rows stay, 4 none does, 1 and 2 for errors, 3 for a missing extra.
 """
+
+
+TOLD = ("place", "reason", "column", "detail", "other")
+"""Columns of --dropped, before the row's own."""
 
 
 @click.command(epilog=EPILOG)
@@ -81,21 +86,27 @@ def command(
         raise click.UsageError("only one result can go to stdout: name a file for the other")
     plan = _plan(near, **how)
     from gemlet.curate import clean, row_texts, text_columns
+    from gemlet.dataset import open_rows
 
     data = read_rows(files, None, False)
     names = text_columns(data, columns)
     known = _evaluation_texts(against)
-    embedder = load(model, quantization, threads, offline) if plan.near is not None else None
-    with bar("reading", "row") as reading, bar("embedding", "text") as embedding:
-        found = clean(
-            row_texts(data, names), plan, [text for text, _ in known], embedder=embedder, threads=threads,
-            reading=reading, embedding=embedding,
-        )  # fmt: skip
-    told = [_told(one, data, names, known) for one in found.gone]
-    if output:
-        _write_kept(output, data, names, found)
-    if dropped:
-        _write_dropped(dropped, data, found, told)
+    with contextlib.ExitStack() as stack:  # what cannot be written is said before there is anything to lose
+        kept = stack.enter_context(open_rows(output, data.columns)) if output else None
+        others = [name for name in data.columns if name not in TOLD]
+        gone = stack.enter_context(open_rows(dropped, [*TOLD, *others])) if dropped else None
+        embedder = load(model, quantization, threads, offline) if plan.near is not None else None
+        with bar("reading", "row") as reading, bar("embedding", "text") as embedding:
+            found = clean(
+                row_texts(data, names), plan, [text for text, _ in known], embedder=embedder, threads=threads,
+                reading=reading, embedding=embedding,
+            )  # fmt: skip
+        told = [_told(one, data, names, known) for one in found.gone]
+        if kept:
+            _write_kept(kept, data, names, found)
+        if gone:
+            for one, reasons in zip(found.gone, told, strict=True):
+                gone.write(data.rows[one.row] | {name: reasons.get(name) for name in TOLD})
     if as_json:
         _print_json(data, names, found, told)
     elif "-" not in (output, dropped):
@@ -161,27 +172,11 @@ def _told(one: "Gone", data: "Dataset", names: list[str], known: list[tuple[str,
     return where | ({"detail": one.detail} if one.detail else {}) | ({"other": other} if other else {})
 
 
-def _write_kept(output: str, data: "Dataset", names: list[str], found: "Cleaned") -> None:
-    from gemlet.dataset import open_rows
-
-    with open_rows(output, data.columns) as rows:
-        for row in found.kept:
-            own = data.rows[row]
-            changed = {
-                name: text
-                for name, text in zip(names, found.texts[row], strict=True)
-                if text is not None and text != str(own.get(name))
-            }
-            rows.write(own | changed)
-
-
-def _write_dropped(dropped: str, data: "Dataset", found: "Cleaned", told: list[dict[str, Any]]) -> None:
-    from gemlet.dataset import open_rows
-
-    own = ["place", "reason", "column", "detail", "other"]
-    with open_rows(dropped, [*own, *(name for name in data.columns if name not in own)]) as rows:
-        for one, row in zip(found.gone, told, strict=True):
-            rows.write(data.rows[one.row] | {name: row.get(name) for name in own})
+def _write_kept(rows: "Rows", data: "Dataset", names: list[str], found: "Cleaned") -> None:
+    """The rows that stay; only what was masked differs, the rest keeps the type that it has in the file."""
+    for at in found.kept:
+        own, texts = data.rows[at], zip(names, found.texts[at], strict=True)
+        rows.write(own | {name: text for name, text in texts if text is not None and text != str(own.get(name))})
 
 
 def _print(found: "Cleaned") -> None:

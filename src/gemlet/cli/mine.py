@@ -1,15 +1,15 @@
 """`gemlet mine`: pairs → the same with hard negatives, in the columns that `gemlet train` reads."""
 
+import contextlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.finding import NOTHING, echo, on_one_line
+from gemlet.cli.finding import echo, on_one_line
 from gemlet.cli.options import dim_option, load, model_options, read_rows
-from gemlet.cli.pairing import bar, line_of
+from gemlet.cli.pairing import bar, line_of, nothing
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,32 +85,44 @@ def command(
     if text_column and not corpus:
         raise click.UsageError("--text is of --corpus: --anchor and --positive name the columns of PAIRS")
     from gemlet.curate import mine
+    from gemlet.dataset import open_rows
 
     rule = _rule(**how)
     anchors, positives = _pairs(files, anchor, positive, skip_empty)
     others = read_rows(corpus, text_column, True).texts(text_column) if corpus else None
-    embedder = load(model, quantization, threads, offline)
-    with bar("embedding", "text") as embedding, bar("comparing", "anchor") as comparing:
-        found = mine(
-            embedder, anchors, positives, others, rule, task=task, truncate_dim=int(dim) if dim else None,
-            threads=threads, embedding=embedding, comparing=comparing,
-        )  # fmt: skip
-    rows = list(_rows(found, anchors, positives, rule.count, each, scores))
-    if rows and output:
-        _write(output, rows)
+    with contextlib.ExitStack() as stack:  # what cannot be written is said before there is anything to lose
+        names = _names(rule.count, each)
+        writer = stack.enter_context(open_rows(output, _columns(names, scores))) if output else None
+        embedder = load(model, quantization, threads, offline)
+        with bar("embedding", "text") as embedding, bar("comparing", "anchor") as comparing:
+            found = mine(
+                embedder, anchors, positives, others, rule, task=task, truncate_dim=int(dim) if dim else None,
+                threads=threads, embedding=embedding, comparing=comparing,
+            )  # fmt: skip
+        rows = list(_rows(found, anchors, positives, names, each, scores))
+        if not rows:
+            nothing(f"none of {len(anchors)} pairs has {_wanted(rule.count)}{_too_near(found)}")
+        if writer:
+            for row in rows:
+                writer.write(row)
     full = sum(len(taken) >= rule.count for taken in found.negatives)
     if as_json:
         _print_json(found, rule.count, len(rows))
     elif output is None:
         _show(found, anchors, positives)
-    wrote = f"; wrote {len(rows)} rows to {output}" if output and rows else ""
-    nothing = "" if output else "; nothing was written (-o FILE writes the rows)"
-    near = f"; {int(found.too_near.sum())} texts were too near to be surely wrong"
-    what = "a negative" if rule.count == 1 else f"{rule.count} negatives"
+    wrote = f"; wrote {len(rows)} rows to {output}" if output else "; nothing was written (-o FILE writes the rows)"
     left = "" if each or full == len(anchors) else ", the others are left out"
-    click.echo(f"gemlet: {full} of {len(anchors)} pairs have {what}{left}{near}{wrote}{nothing}", err=True)
-    if not rows:
-        sys.exit(NOTHING)
+    click.echo(
+        f"gemlet: {full} of {len(anchors)} pairs have {_wanted(rule.count)}{left}{_too_near(found)}{wrote}", err=True
+    )
+
+
+def _wanted(count: int) -> str:
+    return "a negative" if count == 1 else f"{count} negatives"
+
+
+def _too_near(found: "Mined") -> str:
+    return f"; {int(found.too_near.sum())} texts were too near to be surely wrong"
 
 
 def _rule(*, negatives: int, share: float, anything: bool, margin: float | None, **rest: Any) -> Any:
@@ -134,28 +146,28 @@ def _pairs(
     return data.texts(left), data.texts(right)
 
 
+def _names(count: int, each: bool) -> list[str]:
+    """The columns of a row's negatives."""
+    return ["negative"] if each or count == 1 else [f"negative_{at}" for at in range(1, count + 1)]
+
+
+def _columns(names: list[str], scores: bool) -> list[str]:
+    own = [f"{name}_score" for name in ("positive", *names)] if scores else []
+    return ["anchor", "positive", *names, *own]
+
+
 def _rows(
-    found: "Mined", anchors: list[str], positives: list[str], count: int, each: bool, scores: bool
+    found: "Mined", anchors: list[str], positives: list[str], names: list[str], each: bool, scores: bool
 ) -> Iterator[dict[str, Any]]:
+    """A row for each pair that has as many negatives as there are names; `each`: for each negative."""
     for pair, (taken, cosines) in enumerate(zip(found.negatives, found.scores, strict=True)):
         texts = [found.corpus[row] for row in taken]
-        head = {"anchor": anchors[pair], "positive": positives[pair]}
-        near = {"positive_score": round(float(found.positive[pair]), 4)} if scores else {}
-        if each:
-            for text, cosine in zip(texts, cosines, strict=True):
-                yield head | {"negative": text} | near | ({"negative_score": round(cosine, 4)} if scores else {})
-        elif len(texts) == count:
-            names = ["negative"] if count == 1 else [f"negative_{at}" for at in range(1, count + 1)]
-            own = {f"{name}_score": round(cosine, 4) for name, cosine in zip(names, cosines, strict=True)}
-            yield head | dict(zip(names, texts, strict=True)) | near | (own if scores else {})
-
-
-def _write(output: str, rows: list[dict[str, Any]]) -> None:
-    from gemlet.dataset import open_rows
-
-    with open_rows(output, list(rows[0])) as writer:
-        for row in rows:
-            writer.write(row)
+        pieces = [slice(at, at + 1) for at in range(len(texts))] if each else [slice(0, len(texts))]
+        for piece in pieces:
+            if len(texts[piece]) == len(names):
+                near = [float(found.positive[pair]), *cosines[piece]] if scores else []
+                values = [anchors[pair], positives[pair], *texts[piece], *(round(one, 4) for one in near)]
+                yield dict(zip(_columns(names, scores), values, strict=True))
 
 
 def _show(found: "Mined", anchors: list[str], positives: list[str]) -> None:

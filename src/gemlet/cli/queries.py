@@ -1,5 +1,6 @@
 """`gemlet queries`: passages → queries that a language model of one's own writes, checked by the engine."""
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -31,6 +32,10 @@ options. Answers are kept in FILE.part as they come: a run that was stopped goes
 on where it was.
 Exit codes: 0 there are queries, 4 none is of use, 1 and 2 for errors.
 """
+
+
+REJECTED = ("place", "reason", "query", "passage")
+"""Columns of --rejected."""
 
 
 @click.command(epilog=EPILOG)
@@ -74,6 +79,7 @@ def command(
     if output == "-":
         raise click.UsageError("answers are kept beside the output as they come: name a file")
     from gemlet.curate.queries import round_trip, write_queries
+    from gemlet.dataset import open_rows
 
     data = read_rows(files, text_column, skip_empty)
     passages = data.texts(text_column)
@@ -84,47 +90,30 @@ def command(
             "no model that writes was named or found: start Ollama, llama-server or LM Studio, or name one with --llm"
         )
     journal = Path(output + ".part")
-    try:
-        with bar("writing", "passage") as progress:
-            found = write_queries(writer, passages, each, journal=journal, progress=progress)
-    except GenerationError as error:
-        raise GenerationError(f"{error}; what was written is kept, the same command goes on from there") from None
-    if embedder is not None:
-        with bar("checking", "text") as progress:
-            found = round_trip(embedder, passages, found, within=within, task=task, threads=threads, progress=progress)
-    useful = [query for query in found if not query.reason]
-    _write(output, passages, useful)
-    if rejected:
-        _write_rejected(rejected, data, passages, found)
+    with contextlib.ExitStack() as stack:  # what cannot be written is said before there is anything to lose
+        kept = stack.enter_context(open_rows(output, ["anchor", "positive"]))
+        useless = stack.enter_context(open_rows(rejected, REJECTED)) if rejected else None
+        try:
+            with bar("writing", "passage") as progress:
+                found = write_queries(writer, passages, each, journal=journal, progress=progress)
+        except GenerationError as error:
+            raise GenerationError(f"{error}; what was written is kept, the same command goes on from there") from None
+        if embedder is not None:
+            with bar("checking", "text") as progress:
+                found = round_trip(
+                    embedder, passages, found, within=within, task=task, threads=threads, progress=progress
+                )
+        useful = [query for query in found if not query.reason]
+        for query in useful:
+            kept.write({"anchor": query.text, "positive": passages[query.passage]})
+        if useless:
+            for query in (one for one in found if one.reason):
+                values = (data.places[query.passage], query.reason, query.text, passages[query.passage])
+                useless.write(dict(zip(REJECTED, values, strict=True)))
     journal.unlink(missing_ok=True)
     _tell(data, found, useful, writer.name, output, as_json)
     if not useful:
         sys.exit(NOTHING)
-
-
-def _write(output: str, passages: list[str], queries: "list[Query]") -> None:
-    from gemlet.dataset import open_rows
-
-    with open_rows(output, ["anchor", "positive"]) as rows:
-        for query in queries:
-            rows.write({"anchor": query.text, "positive": passages[query.passage]})
-
-
-def _write_rejected(rejected: str, data: "Dataset", passages: list[str], queries: "list[Query]") -> None:
-    from gemlet.dataset import open_rows
-
-    with open_rows(rejected, ["place", "reason", "query", "passage"]) as rows:
-        for query in queries:
-            if query.reason:
-                place = data.places[query.passage]
-                rows.write(
-                    {
-                        "place": place,
-                        "reason": query.reason,
-                        "query": query.text,
-                        "passage": passages[query.passage],
-                    }
-                )
 
 
 def _tell(data: "Dataset", found: "list[Query]", useful: "list[Query]", name: str, output: str, as_json: bool) -> None:

@@ -50,12 +50,13 @@ def command(
     from gemlet.train.soup import soup
 
     figure, score = None, None
-    if dev:
-        from gemlet.train.tasting import dev_score
+    with bar("tasting", "text") as tasting, bar("averaging", "B") as averaging:
+        if dev:
+            from gemlet.train.tasting import dev_score
 
-        figure, score = dev_score(dev, quantization=quantization, threads=threads)
-    with bar("averaging", "B") as progress:
-        made = soup(folders, output, method=method or ("greedy" if dev else "uniform"), score=score, progress=progress)
+            figure, score = dev_score(dev, quantization=quantization, threads=threads, progress=tasting)
+        how: Any = method or ("greedy" if dev else "uniform")
+        made = soup(folders, output, method=how, score=score, progress=averaging)
     if as_json:
         rows = [vars(one) for one in made.ingredients]
         result = {"method": made.method, "figure": figure, "score": made.score, "ingredients": rows, "output": output}

@@ -30,11 +30,16 @@ Measure = Callable[[Trial], Evaluation]
 
 
 def dev_score(
-    path: str, *, quantization: Quantization = "f32", threads: int | None = None
+    path: str,
+    *,
+    quantization: Quantization = "f32",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[str, Callable[[Path], float]]:
     """The name of the figure, such as "ndcg@10", and what gives it for a checkpoint's folder.
 
     quantization  what the folders run in: "f32" or "bf16" (q8_0 would keep a file of each in the cache)
+    progress      is told how many texts are embedded, of how many, for each folder anew
 
     Raises InputError for rows that are nothing to measure with.
     """
@@ -44,7 +49,7 @@ def dev_score(
         return Embedder(setting.model, quantization=quantization, threads=threads, offline=True)
 
     def score(folder: Path) -> float:
-        found = measure(Trial(Setting(str(folder), quantization), load=loaded))
+        found = measure(Trial(Setting(str(folder), quantization), load=loaded, progress=progress))
         return float(found.figure(name).value)
 
     return name, score
