@@ -170,6 +170,15 @@ def test_clean_masks(tmp_path: Path) -> None:
     fails(run("clean", rows, "--personal", "drop", "--country", "Atlantis"), 2, "'ATLANTIS' is no country")
 
 
+def test_an_evaluation_set_with_columns_of_its_own(tmp_path: Path) -> None:
+    rows = jsonl(tmp_path / "rows.jsonl", [{"id": 1, "asked": "what is green"}, {"id": 2, "asked": "what is red"}])
+    named = jsonl(tmp_path / "named.jsonl", [{"id": 1, "asked": "what is green"}])
+    done = run("clean", rows, "--text", "asked", "--against", named)
+    assert done.stdout.split(maxsplit=1) == ["1", "in an evaluation set\n"]
+    other = jsonl(tmp_path / "other.jsonl", [{"number": 1, "words": "what is green"}])
+    fails(run("clean", rows, "--text", "asked", "--against", other), 2, f"{other}: which columns are texts?")
+
+
 def test_clean_when_nothing_stays(tmp_path: Path) -> None:
     (tmp_path / "rows.txt").write_text("!!!\n???\n")
     done = run("clean", tmp_path / "rows.txt")

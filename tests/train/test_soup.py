@@ -128,6 +128,13 @@ def test_the_uniform_soup_is_tasted_too(folders: list[Path], tmp_path: Path) -> 
     assert ([one.score for one in made.ingredients], made.score) == ([0.5, 0.5, 0.4], 0.7)
 
 
+@pytest.mark.parametrize("method", ["uniform", "greedy"])
+def test_a_figure_that_is_none_is_no_choice(folders: list[Path], tmp_path: Path, method: Any) -> None:
+    with pytest.raises(InputError, match=r"gives no figure for a \(nan\)"):
+        soup(folders, tmp_path / "soup", method=method, score=lambda _: float("nan"))
+    assert not (tmp_path / "soup").exists()
+
+
 def rewritten(folder: Path, file: str, change: Callable[[Any], Any]) -> None:
     value = json.loads((folder / file).read_text())
     change(value)

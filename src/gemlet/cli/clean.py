@@ -48,7 +48,12 @@ TOLD = ("place", "reason", "column", "detail", "other")
     "--text", "columns", multiple=True, metavar="COLUMN", help="A column that is a text; may be repeated.  [default: "
     "by their names: anchor, positive, negative, text, ...]",
 )  # fmt: skip
-@click.option("--against", multiple=True, metavar="EVALSET", help="Not what is in here, in any column of texts.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="EVALSET",
+    help="Not what is in here, in the columns of --text or by their names.",
+)
 @click.option(
     "--run", default=13, show_default=True, type=click.IntRange(2), help="Words in a row that are no accident."
 )
@@ -90,7 +95,7 @@ def command(
 
     data = read_rows(files, None, False)
     names = text_columns(data, columns)
-    known = _evaluation_texts(against)
+    known = _evaluation_texts(against, columns)
     with contextlib.ExitStack() as stack:  # what cannot be written is said before there is anything to lose
         kept = stack.enter_context(open_rows(output, data.columns)) if output else None
         others = [name for name in data.columns if name not in TOLD]
@@ -151,14 +156,18 @@ def _cosine(near: str | None) -> float | None:
         raise InputError(f"--near {near!r} is neither a cosine nor one of: {', '.join(LEVELS)}") from None
 
 
-def _evaluation_texts(paths: Sequence[str]) -> list[tuple[str, str]]:
-    """(text, place) of every text of the evaluation sets."""
+def _evaluation_texts(paths: Sequence[str], columns: Sequence[str]) -> list[tuple[str, str]]:
+    """(text, place) of every text of the evaluation sets: in the named columns that one has, or those it is told by."""
     from gemlet.curate import row_texts, text_columns
 
     found = []
     for path in paths:
         data = read_rows((path,), None, False)
-        for texts, place in zip(row_texts(data, text_columns(data)), data.places, strict=True):
+        try:
+            names = text_columns(data, [name for name in columns if name in data.columns])
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        for texts, place in zip(row_texts(data, names), data.places, strict=True):
             found += [(text, place) for text in texts if text and text.strip()]
     return found
 

@@ -6,6 +6,7 @@ checkpoint is an unweighted average of checkpoints that were fine-tuned on diffe
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -77,13 +78,26 @@ def soup(
         raise InputError("a greedy soup is tasted on a dev set: pass one, or make a uniform soup")
     output = Path(output)
     ingredients = Ingredients(folders)
+    taste = _tasting(score) if score else None
     with whole_folder(output) as kitchen:
-        if method == "greedy" and score:
-            made = _greedy(ingredients, kitchen, score, progress)
+        if method == "greedy" and taste:
+            made = _greedy(ingredients, kitchen, taste, progress)
         else:
-            made = _uniform(ingredients, kitchen, score, progress)
+            made = _uniform(ingredients, kitchen, taste, progress)
         _serve(kitchen, made)
     return made
+
+
+def _tasting(score: Score) -> Score:
+    """The same, but for a figure that is none."""
+
+    def taste(folder: Path) -> float:
+        value = score(folder)
+        if not math.isfinite(value):
+            raise InputError(f"the dev set gives no figure for {folder.name} ({value}): its rows tell nothing apart")
+        return value
+
+    return taste
 
 
 def _uniform(ingredients: Ingredients, kitchen: Path, score: Score | None, progress: Progress | None) -> Soup:
