@@ -29,6 +29,10 @@ COMMANDS = {
     "cluster": "Put rows into groups of like meaning.",
     "map": "Draw rows as a map, near for what is alike.",
     "eval": "Measure how good the vectors are, on published tasks or your own data.",
+    "mine": "Find hard negatives for pairs to train on.",
+    "clean": "Take out of a training set what should not be trained on.",
+    "queries": "Have a language model write queries for passages.",
+    "soup": "Average fine-tuned checkpoints.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
 }
