@@ -37,7 +37,7 @@ class Dataset:
 
         Raises InputError for no such column, and for a row without text.
         """
-        name = self._column(column, TEXT_COLUMNS, "text")
+        name = self.column(column, TEXT_COLUMNS, "text")
         return [self._text(i, name) for i in range(len(self))]
 
     def labels(self, column: str | None = None) -> list[str]:
@@ -47,7 +47,7 @@ class Dataset:
 
         Raises InputError for no such column, and for a row without label.
         """
-        name = self._column(column, LABEL_COLUMNS, "label")
+        name = self.column(column, LABEL_COLUMNS, "label")
         return [self._label(row.get(name), i, name) for i, row in enumerate(self.rows)]
 
     def label_sets(self, column: str | None = None) -> list[list[str]]:
@@ -55,12 +55,12 @@ class Dataset:
 
         Raises InputError for no such column, and for an array of anything but labels.
         """
-        name = self._column(column, LABEL_COLUMNS, "label")
+        name = self.column(column, LABEL_COLUMNS, "label")
         return [self._label_set(row.get(name), i, name) for i, row in enumerate(self.rows)]
 
     def with_text(self, column: str | None = None) -> "Dataset":
         """The rows whose text is there."""
-        name = self._column(column, TEXT_COLUMNS, "text")
+        name = self.column(column, TEXT_COLUMNS, "text")
         return self.where(lambda row: not _is_missing(row.get(name)))
 
     def where(self, wanted: Callable[[dict[str, Any]], bool]) -> "Dataset":
@@ -69,7 +69,8 @@ class Dataset:
         rows, places = [self.rows[i] for i in kept], [self.places[i] for i in kept]
         return Dataset(self.columns, rows, places, self.skipped)
 
-    def _column(self, name: str | None, usual: tuple[str, ...], what: str) -> str:
+    def column(self, name: str | None, usual: tuple[str, ...], what: str) -> str:
+        """The column that is called `name` or, for None, by one of the usual names; a lone one is the text's."""
         if name is None and what == "text" and len(self.columns) == 1:
             return self.columns[0]
         lower = {column.lower(): column for column in reversed(self.columns)}

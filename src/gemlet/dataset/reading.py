@@ -114,7 +114,7 @@ def _table(text: str, path: str, columns: dict[str, None], separator: str) -> It
     limit = csv.field_size_limit(len(text) + 1)
     try:
         rows = _tab_separated(text) if separator == "\t" else None
-        rows = rows or list(_cells(text, separator or _separator(text)))
+        rows = rows or list(_cells(text, separator or separator_in(text)))
     except csv.Error as error:
         raise InputError(f"{shown(path)} is no table: {error}") from None
     finally:
@@ -149,10 +149,11 @@ def _tab_separated(text: str) -> list[tuple[int, list[str]]] | None:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line]
     if len({line.count("\t") for _, line in lines}) != 1:
         return None
-    return [(number, _tab_separated_cells(line)) for number, line in lines]
+    return [(number, tab_separated_cells(line)) for number, line in lines]
 
 
-def _tab_separated_cells(line: str) -> list[str]:
+def tab_separated_cells(line: str) -> list[str]:
+    """The cells of one line of TSV; quotes go where they enclose whole cells."""
     plain = line.split("\t")
     if '"' not in line:
         return plain
@@ -163,7 +164,7 @@ def _tab_separated_cells(line: str) -> list[str]:
     return quoted if len(quoted) == len(plain) else plain
 
 
-def _separator(text: str) -> str:
+def separator_in(text: str) -> str:
     """One that the first row has; a file of one column has none."""
     names = text.split("\n", 1)[0]
     return separator_of(text) if any(mark in names for mark in SEPARATORS) else "\x1f"
