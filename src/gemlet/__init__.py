@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gemlet.errors import (
+    BulkError,
     CacheWarning,
     DoublePromptWarning,
     GemletError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BulkError",
     "CacheWarning",
     "Classifier",
     "Clustering",

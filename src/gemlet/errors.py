@@ -11,6 +11,7 @@ GemletError
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
 ├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
+├── BulkError                                    a bulk output cannot be written, or a part of it cannot be made
 ├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
 ├── StoreError                                   an index cannot be opened, read or written
 │   ├── StoreNotFound     .path                  there is no index
@@ -110,6 +111,10 @@ class GenerationError(GemletError):
     def __init__(self, message: str, where: str | None = None) -> None:
         self.where = where
         super().__init__(message)
+
+
+class BulkError(GemletError):
+    """The output of a bulk run cannot be written, or some of it cannot be made; what is finished stays."""
 
 
 class UnreadableDocument(GemletError):

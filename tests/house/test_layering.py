@@ -14,7 +14,7 @@ PYTHON_CHAPTERS = [
     "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "stream", "feedback", "gguf",
     "pretrained", "quantized", "embedder", "documents", "passages", "folders", "dataset", "scan", "store", "index",
     "relevance", "search", "generate", "ask", "mcp", "classify", "pca", "clustering", "layout", "pairs",
-    "evaluation", "curate", "train", "server", "verify", "cli", "__main__",
+    "evaluation", "curate", "train", "bulk", "server", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]
 BLIND = {

@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": "Label rows: from names of labels, or from examples.",
     "cluster": "Put rows into groups of like meaning.",
     "map": "Draw rows as a map, near for what is alike.",
+    "bulk": "Turn large files into vectors, on one machine or many.",
     "eval": "Measure how good the vectors are, on published tasks or your own data.",
     "mine": "Find hard negatives for pairs to train on.",
     "clean": "Take out of a training set what should not be trained on.",
