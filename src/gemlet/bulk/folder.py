@@ -52,6 +52,11 @@ class Folder:
             infos = self._fs.get_file_info(selector)
         return {info.base_name: info.size or 0 for info in infos if info.type == fs.FileType.File}
 
+    def size(self, name: str) -> int:
+        """Bytes of a file; 0 when it is not there."""
+        with self.told():
+            return int(self._fs.get_file_info(f"{self._root}/{name}").size or 0)
+
     def open(self, name: str) -> Any:
         """A file of it, for reading. Raises OSError."""
         return self._fs.open_input_file(f"{self._root}/{name}")

@@ -1,0 +1,276 @@
+"""A plan → its shards, one after the other in this process, or on Ray's workers.   (Plan → Report)"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from gemlet.bulk.cutting import Shard
+from gemlet.bulk.embedding import BlockEmbedder, open_model
+from gemlet.bulk.folder import MANIFEST, Folder
+from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan, write_plan
+from gemlet.bulk.reading import ReadError, part_of
+from gemlet.bulk.settings import Model, Settings
+from gemlet.bulk.shards import Counts, finished, make_shard
+from gemlet.errors import BulkError
+
+ATTEMPTS = 3
+"""How often a shard is begun, when reading it fails or its worker dies."""
+
+_PAUSE_S = 1.0  # before it is begun again; longer each time
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where a run is.
+
+    shards, rows  done, those of earlier runs included, of all
+    new_rows      done in this run; `tokens` and `seconds` are of this run too
+    """
+
+    shards: int
+    all_shards: int
+    rows: int
+    all_rows: int
+    new_rows: int
+    tokens: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second."""
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left if rows go on to take as long; None when none is done."""
+        return self.seconds * (self.all_rows - self.rows) / self.new_rows if self.new_rows else None
+
+
+class Listener(Protocol):
+    """What hears how a run goes on, in the thread that called run()."""
+
+    def message(self, text: str) -> None:
+        """Show one line."""
+
+    def pace(self, pace: Pace) -> None:
+        """Show where the run is; called about once a second."""
+
+
+class Silence:
+    """The Listener of a caller that wants to hear nothing."""
+
+    def message(self, text: str) -> None:
+        """Drop the line."""
+
+    def pace(self, pace: Pace) -> None:
+        """Drop the state."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker says of a shard: its counts, or why there is none.
+
+    again  whether the same may succeed another time; where it cannot, nothing else will succeed either
+    """
+
+    counts: Counts | None
+    reason: str = ""
+    again: bool = True
+
+
+class Workers(Protocol):
+    """Who makes shards. Closed at the end, or when a run is broken off."""
+
+    def make(self, pending: Iterable[tuple[Shard, int]], meter: "Meter") -> Iterator[tuple[Shard, Outcome]]:
+        """Yield each shard as it is done. `pending` gives (shard, attempt from 1), more of them while it is iterated."""
+
+    def close(self) -> None:
+        """End them."""
+
+
+@dataclass
+class Report:
+    """What is there at the end.
+
+    counts   of all shards, those of earlier runs included
+    new      of those that this run made
+    shards   how many there are, and how many of them were there before
+    failed   (part of a source, reason) of shards that could not be made
+    broken   (source, reason) of those that were left out as a whole
+    """
+
+    output: str
+    shards: int
+    before: int
+    counts: Counts
+    new: Counts
+    seconds: float = 0.0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Meter:
+    """Counts what is through, and tells the listener about once a second."""
+
+    def __init__(self, listener: Listener, plan: Plan, done: Sequence[Shard]) -> None:
+        self._listener = listener
+        self._all = (len(plan.shards), plan.rows)
+        self._shards, self._before = len(done), sum(shard.rows for shard in done)
+        self._rows = self._tokens = 0  # of shards that are finished
+        self._partial = (0, 0)  # of those that are not
+        self._begin = self._told = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._begin
+
+    def done(self, shard: Shard, counts: Counts) -> None:
+        """A shard is finished."""
+        self._shards += 1
+        self._rows += shard.rows
+        self._tokens += counts.tokens
+
+    def partial(self, rows: int, tokens: int) -> None:
+        """Rows and tokens that are through of shards that are not finished."""
+        self._partial = (rows, tokens)
+        if time.monotonic() - self._told >= 1:
+            self.show()
+
+    def show(self) -> None:
+        """Tell the listener."""
+        self._told = time.monotonic()
+        rows = self._rows + self._partial[0]
+        self._listener.pace(
+            Pace(
+                self._shards, self._all[0], self._before + rows, self._all[1], rows, self._tokens + self._partial[1],
+                self.seconds,
+            )
+        )  # fmt: skip
+
+
+def run(
+    inputs: Sequence[str],
+    output: str,
+    settings: Settings,
+    model: Model,
+    *,
+    workers: Callable[[Plan], Workers] | None = None,
+    listener: Listener | None = None,
+) -> Report:
+    """Embed every row of the inputs into files in the folder `output`, or go on with what an earlier run began.
+
+    inputs    files, folders, globs, addresses: sources.find_sources()
+    workers   makes those who make the shards; None: this process
+
+    A file of the output is there whole or not at all, and is made once; the same rows give the same files, however many
+    workers there are. Raises InputError for a call that cannot be right, BulkError when the output cannot be written
+    or another process writes it; what is finished then stays.
+    """
+    listener = listener or Silence()
+    folder = Folder(output)
+    embedder = open_model(model)
+    local = BlockEmbedder(embedder, settings)
+    made = made_with(embedder, settings)
+    plan = _planned(inputs, folder, settings, made, listener)
+    with folder.lock():
+        if MANIFEST not in folder.names():
+            write_plan(plan, folder)
+        folder.clear()
+        there = finished(folder, plan.job, plan.shards)
+        report = Report(folder.name, len(plan.shards), len(there), Counts(), Counts(), broken=plan.broken)
+        for counts in there.values():
+            report.counts.add(counts)
+        meter = Meter(listener, plan, list(there))
+        local = BlockEmbedder(embedder, plan.job.settings)
+        makers = workers(plan) if workers else Here(plan, folder, local)
+        try:
+            _make(plan, [shard for shard in plan.shards if shard not in there], makers, meter, report, listener)
+        finally:
+            makers.close()
+        meter.show()
+        report.seconds = meter.seconds
+        report.counts.add(report.new)
+    return report
+
+
+def _planned(
+    inputs: Sequence[str], folder: Folder, settings: Settings, made: dict[str, object], listener: Listener
+) -> Plan:
+    """What an earlier run planned, or a new plan in a folder that is there."""
+    plan = read_plan(folder)
+    if plan is not None:
+        check_same(plan, inputs, folder, settings, made)
+        return plan
+    plan = make_plan(inputs, folder, settings, made, listener.message)
+    folder.make()
+    return plan
+
+
+def _make(
+    plan: Plan, pending: list[Shard], makers: Workers, meter: Meter, report: Report, listener: Listener
+) -> None:
+    attempts = dict.fromkeys(pending, 1)
+    queue = list(reversed(pending))
+
+    def given() -> Iterator[tuple[Shard, int]]:
+        while queue:
+            shard = queue.pop()
+            yield shard, attempts[shard]
+
+    for shard, outcome in makers.make(given(), meter):
+        part = part_of(shard, plan.job.sources[shard.source])
+        if outcome.counts is not None:
+            report.new.add(outcome.counts)
+            meter.done(shard, outcome.counts)
+        elif not outcome.again:
+            raise BulkError(outcome.reason)
+        elif attempts[shard] < ATTEMPTS:
+            attempts[shard] += 1
+            queue.append(shard)
+            listener.message(f"{part}: {outcome.reason}; it is tried again")
+        else:
+            report.failed.append((part, outcome.reason))
+            listener.message(f"{part}: {outcome.reason}; given up")
+
+
+class Here:
+    """The one worker without Ray: this process."""
+
+    def __init__(self, plan: Plan, folder: Folder, model: BlockEmbedder) -> None:
+        self._plan, self._folder, self._model = plan, folder, model
+
+    def make(self, pending: Iterable[tuple[Shard, int]], meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
+        """One after the other."""
+        for shard, attempt in pending:
+            time.sleep(_PAUSE_S * (attempt - 1))
+            yield shard, attempt_shard(shard, attempt, self._plan, self._folder, self._model, meter.partial)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def attempt_shard(
+    shard: Shard, attempt: int, plan: Plan, folder: Folder, model: BlockEmbedder, partial: Callable[[int, int], None]
+) -> Outcome:
+    """Make a shard; what cannot be read is an Outcome. `partial` is told the rows and tokens that are through."""
+    through = [0, 0]
+
+    def tell(rows: int, tokens: int) -> None:
+        through[0] += rows
+        through[1] += tokens
+        partial(*through)
+
+    try:
+        counts = make_shard(shard, plan.job, folder, model, tell, last=attempt == ATTEMPTS)
+    except ReadError as error:
+        return Outcome(None, str(error))
+    finally:
+        partial(0, 0)
+    return Outcome(counts)
+
+
+def without_shards(plan: Plan) -> Plan:
+    """What a worker needs of a plan."""
+    return replace(plan, shards=[])
