@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gemlet.bulk.reading import Bad, Block, problem
 from gemlet.bulk.settings import PASSAGE, PASSAGE_TITLE, PLACE, BulkPrecision, Model, Settings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _SLICE = 1 << 13  # characters that one call embeds: a second or so on two cores, after which Ctrl-C is heard
 
+IntArray = npt.NDArray[np.int64]
 Tell = Callable[[int, int], None]
 """Is told (rows of the source, tokens) that are through since it was last told."""
 
@@ -45,7 +47,7 @@ class BlockEmbedder:
     """One model and one way to use it."""
 
     def __init__(self, embedder: Embedder, settings: Settings) -> None:
-        """Raises InputError for settings that the model or the splitter does not take."""
+        """Raises InputError and its kin for settings that the model or the splitter does not take."""
         self.embedder = embedder
         self.settings = settings
         self.dim = settings.dim or embedder.truncate_dim
@@ -56,7 +58,7 @@ class BlockEmbedder:
             "truncate_dim": settings.dim, "precision": precision, "truncation": settings.truncation,
         }  # fmt: skip
         self.width, self.type = vector_type(self.dim, settings.precision)
-        self._dtype = np.float32 if precision == "float32" else np.uint8 if precision[0] == "u" else np.int8
+        self._none = embedder.encode([""], prompt_name=settings.task, **self._options)[:0]
 
     def embed(self, block: Block, tell: Tell = lambda rows, tokens: None) -> Embedded:
         """Give every row of a block, or every passage of it, its vector."""
@@ -71,6 +73,19 @@ class BlockEmbedder:
         table = block.table.take(rows) if self.settings.chunk else block.table
         table = self._finished(table, [block.places[row] for row in rows], texts, titles, numbers, vectors)
         return Embedded(table, bad, tokens, cut)
+
+    def sizes(self, block: Block) -> tuple[IntArray, IntArray]:
+        """Of each row of a block, without running the model: ([rows] vectors, [rows] tokens that the model reads)."""
+        rows: Sequence[int] = range(len(block.texts))
+        texts, titles = block.texts, block.titles
+        if self.settings.chunk:
+            rows, texts, titles, _ = self._passages(block)
+        counts = self.embedder.count_tokens(self._prompted(texts, titles)) if texts else np.zeros(0, np.int64)
+        if self.settings.truncation != "window":
+            counts = np.minimum(counts, self.embedder.max_seq_length)
+        places = np.asarray(rows, np.int64)
+        vectors = np.bincount(places, minlength=len(block.texts))
+        return vectors, np.bincount(places, counts, minlength=len(block.texts)).astype(np.int64)
 
     def _without_long(self, block: Block, bad: list[Bad]) -> Block:
         if not block.texts:
@@ -112,7 +127,7 @@ class BlockEmbedder:
 
     def _vectors(self, texts: Sequence[str], titles: Sequence[str | None], tell: Tell) -> tuple[Any, int, int]:
         """([n, width] of the precision's type, tokens read, texts cut)."""
-        parts = [np.empty((0, self.width), self._dtype)]
+        parts = [self._none]
         tokens = cut = 0
         for begin, end in _slices(texts):
             with warnings.catch_warnings():

@@ -9,9 +9,10 @@ What begins with "_" is left out by those who read a folder of Parquet files as 
 """
 
 import contextlib
+import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,8 +124,6 @@ class Folder:
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that there is no room left."""
-    import errno
-
     full = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
     return isinstance(error, OSError) and error.errno in full
 
@@ -132,5 +131,3 @@ def is_full(error: BaseException) -> bool:
 def _cannot_write(name: str, error: OSError) -> str:
     reason = "there is no room left on the disk: make room" if is_full(error) else f"{one_line(error)}: see to it"
     return f"cannot write {name}: {reason}, and run the same command again: finished files stay"
-
-

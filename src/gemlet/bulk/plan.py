@@ -65,9 +65,7 @@ def made_with(embedder: Embedder, settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_plan(
-    inputs: Sequence[str], folder: Folder, settings: Settings, made: dict[str, Any], tell: Listener
-) -> Plan:
+def make_plan(inputs: Sequence[str], folder: Folder, settings: Settings, made: dict[str, Any], tell: Listener) -> Plan:
     """Look at every input and cut it.
 
     Raises InputError for what is not there, not readable (unless skip_broken), or in the output's folder itself.
@@ -76,7 +74,10 @@ def make_plan(
     for source in sources:
         if folder.holds(source.path):
             raise InputError(f"the input {source.name} is in the output's folder {folder.name}: name another folder")
-    columns, shards, broken, good = Columns(), [], [], []
+    columns = Columns()
+    shards: list[Shard] = []
+    broken: list[tuple[str, str]] = []
+    good: list[Source] = []
     for source in sources:
         if source.size > 1 << 30:
             tell(f"looking through {source.name}")
@@ -124,7 +125,9 @@ def read_plan(folder: Folder) -> Plan | None:
     if MANIFEST not in names:
         foreign = [name for name in names if not name.startswith((".", "_"))]
         if foreign:
-            raise InputError(f"{folder.name} is not empty ({foreign[0]}), and no output of gemlet bulk: name another folder")
+            raise InputError(
+                f"{folder.name} is not empty ({foreign[0]}), and no output of gemlet bulk: name another folder"
+            )
         return None
     pa = pyarrow()
     try:
@@ -132,7 +135,10 @@ def read_plan(folder: Folder) -> Plan | None:
             facts = json.loads(file.read())
         if facts["format"] != FORMAT:
             raise BulkError(f"{folder.name} was made by another version of gemlet: take that, or name another folder")
-        settings = Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts["settings"].items()})
+        options: dict[str, Any] = facts["settings"]
+        for name in ("columns", "drop"):
+            options[name] = options[name] if options[name] is None else tuple(options[name])
+        settings = Settings(**options)
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(facts["schema"])))
         sources = [Source(**source) for source in facts["sources"]]
         job = Job(folder.path, sources, schema, tuple(facts["kept"]), settings, facts["made"], "")
@@ -163,7 +169,9 @@ def check_same(plan: Plan, inputs: Sequence[str], folder: Folder, settings: Sett
     for path in [*known, *found]:
         if path not in found or path not in known:
             what, which = ("is not among the input", known) if path not in found else ("was not among the input", found)
-            raise InputError(f"{which[path].name} {what} that {folder.name} was begun with: name the same, or another folder")
+            raise InputError(
+                f"{which[path].name} {what} that {folder.name} was begun with: name the same, or another folder"
+            )
         now, then = found[path], known[path]
         if (now.size, now.mtime_ns) != (then.size, then.mtime_ns):
             raise InputError(f"{now.name} has changed since {folder.name} was begun: name another folder")

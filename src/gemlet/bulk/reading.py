@@ -215,7 +215,8 @@ def _parquet_blocks(shard: Shard, source: Source, job: Job) -> Iterator[Block]:
 
 def _row_range(file: Any, names: list[str], begin: int, end: int) -> Iterator[Any]:
     """Batches of the rows [begin, end): groups of rows before it are not read, of one that it begins in the rest is."""
-    groups, start, at = [], 0, 0
+    groups: list[int] = []
+    start = at = 0
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
         if at + rows > begin and at < end:

@@ -1,16 +1,16 @@
 """A plan → its shards, one after the other in this process, or on Ray's workers.   (Plan → Report)"""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, open_model
-from gemlet.bulk.folder import MANIFEST, Folder
+from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan, write_plan
 from gemlet.bulk.reading import ReadError, part_of
-from gemlet.bulk.settings import Model, Settings
+from gemlet.bulk.settings import Job, Model, Settings
 from gemlet.bulk.shards import Counts, finished, make_shard
 from gemlet.errors import BulkError
 
@@ -79,11 +79,15 @@ class Outcome:
     again: bool = True
 
 
+Take = Callable[[], tuple[Shard, int] | None]
+"""Gives the next shard and which attempt it is, from 1; None when there is none, until one has failed."""
+
+
 class Workers(Protocol):
     """Who makes shards. Closed at the end, or when a run is broken off."""
 
-    def make(self, pending: Iterable[tuple[Shard, int]], meter: "Meter") -> Iterator[tuple[Shard, Outcome]]:
-        """Yield each shard as it is done. `pending` gives (shard, attempt from 1), more of them while it is iterated."""
+    def make(self, take: Take, meter: "Meter") -> Iterator[tuple[Shard, Outcome]]:
+        """Yield each shard as it is done, until take() has none and none is left."""
 
     def close(self) -> None:
         """End them."""
@@ -162,7 +166,7 @@ def run(
     """Embed every row of the inputs into files in the folder `output`, or go on with what an earlier run began.
 
     inputs    files, folders, globs, addresses: sources.find_sources()
-    workers   makes those who make the shards; None: this process
+    workers   plan → those who make the shards; None: this process
 
     A file of the output is there whole or not at all, and is made once; the same rows give the same files, however many
     workers there are. Raises InputError for a call that cannot be right, BulkError when the output cannot be written
@@ -171,20 +175,24 @@ def run(
     listener = listener or Silence()
     folder = Folder(output)
     embedder = open_model(model)
-    local = BlockEmbedder(embedder, settings)
+    BlockEmbedder(embedder, settings)  # raises for settings that cannot be, before anything is there
     made = made_with(embedder, settings)
     plan = _planned(inputs, folder, settings, made, listener)
     with folder.lock():
-        if MANIFEST not in folder.names():
+        written = read_plan(folder)  # another driver may have been here meanwhile
+        if written is None:
             write_plan(plan, folder)
+        else:
+            check_same(written, inputs, folder, settings, made)
+            plan = written
         folder.clear()
         there = finished(folder, plan.job, plan.shards)
         report = Report(folder.name, len(plan.shards), len(there), Counts(), Counts(), broken=plan.broken)
         for counts in there.values():
             report.counts.add(counts)
         meter = Meter(listener, plan, list(there))
-        local = BlockEmbedder(embedder, plan.job.settings)
-        makers = workers(plan) if workers else Here(plan, folder, local)
+        makers = workers(plan) if workers else Here(plan, folder, BlockEmbedder(embedder, plan.job.settings))
+        del embedder  # those who make the shards have their own
         try:
             _make(plan, [shard for shard in plan.shards if shard not in there], makers, meter, report, listener)
         finally:
@@ -208,18 +216,14 @@ def _planned(
     return plan
 
 
-def _make(
-    plan: Plan, pending: list[Shard], makers: Workers, meter: Meter, report: Report, listener: Listener
-) -> None:
+def _make(plan: Plan, pending: list[Shard], makers: Workers, meter: Meter, report: Report, listener: Listener) -> None:
     attempts = dict.fromkeys(pending, 1)
     queue = list(reversed(pending))
 
-    def given() -> Iterator[tuple[Shard, int]]:
-        while queue:
-            shard = queue.pop()
-            yield shard, attempts[shard]
+    def take() -> tuple[Shard, int] | None:
+        return (queue[-1], attempts[queue.pop()]) if queue else None
 
-    for shard, outcome in makers.make(given(), meter):
+    for shard, outcome in makers.make(take, meter):
         part = part_of(shard, plan.job.sources[shard.source])
         if outcome.counts is not None:
             report.new.add(outcome.counts)
@@ -241,18 +245,19 @@ class Here:
     def __init__(self, plan: Plan, folder: Folder, model: BlockEmbedder) -> None:
         self._plan, self._folder, self._model = plan, folder, model
 
-    def make(self, pending: Iterable[tuple[Shard, int]], meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
+    def make(self, take: Take, meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
         """One after the other."""
-        for shard, attempt in pending:
+        while (next_one := take()) is not None:
+            shard, attempt = next_one
             time.sleep(_PAUSE_S * (attempt - 1))
-            yield shard, attempt_shard(shard, attempt, self._plan, self._folder, self._model, meter.partial)
+            yield shard, attempt_shard(shard, attempt, self._plan.job, self._folder, self._model, meter.partial)
 
     def close(self) -> None:
         """There is nothing to end."""
 
 
 def attempt_shard(
-    shard: Shard, attempt: int, plan: Plan, folder: Folder, model: BlockEmbedder, partial: Callable[[int, int], None]
+    shard: Shard, attempt: int, job: Job, folder: Folder, model: BlockEmbedder, partial: Callable[[int, int], None]
 ) -> Outcome:
     """Make a shard; what cannot be read is an Outcome. `partial` is told the rows and tokens that are through."""
     through = [0, 0]
@@ -263,14 +268,9 @@ def attempt_shard(
         partial(*through)
 
     try:
-        counts = make_shard(shard, plan.job, folder, model, tell, last=attempt == ATTEMPTS)
+        counts = make_shard(shard, job, folder, model, tell, last=attempt == ATTEMPTS)
     except ReadError as error:
         return Outcome(None, str(error))
     finally:
         partial(0, 0)
     return Outcome(counts)
-
-
-def without_shards(plan: Plan) -> Plan:
-    """What a worker needs of a plan."""
-    return replace(plan, shards=[])

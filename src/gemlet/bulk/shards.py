@@ -148,13 +148,14 @@ class _Rows:
 
 
 @contextmanager
-def _writer(
-    folder: Folder, name: str, schema: "pa.Schema", job: Job, shard: Shard, counts: Counts
-) -> Iterator[_Rows]:
+def _writer(folder: Folder, name: str, schema: "pa.Schema", job: Job, shard: Shard, counts: Counts) -> Iterator[_Rows]:
     plain = [field.name for field in schema if field.name != job.settings.vector]
-    with folder.whole(name) as file, pyarrow().parquet.ParquetWriter(
-        file, schema, compression="zstd", use_dictionary=plain, write_statistics=plain
-    ) as writer:
+    with (
+        folder.whole(name) as file,
+        pyarrow().parquet.ParquetWriter(
+            file, schema, compression="zstd", use_dictionary=plain, write_statistics=plain
+        ) as writer,
+    ):
         rows = _Rows(writer)
         yield rows
         rows.flush()
@@ -178,7 +179,9 @@ class _BadRows:
         for row in rows:
             if self._file is None:
                 self._file = self._stack.enter_context(self._folder.whole(self._name))
-            line = json.dumps({"place": row.place, "reason": row.reason, "row": row.row}, ensure_ascii=False, default=str)
+            line = json.dumps(
+                {"place": row.place, "reason": row.reason, "row": row.row}, ensure_ascii=False, default=str
+            )
             self._file.write((line + "\n").encode("utf-8", "replace"))
         self._counts.bad += len(rows)
 

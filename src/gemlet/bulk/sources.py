@@ -155,7 +155,14 @@ def _regex(parts: list[str]) -> re.Pattern[str]:
         if part == "**":
             pieces.append(".*" if last else "(?:.*/)?")
             continue
-        piece = re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]").replace(r"\[", "[").replace(r"\]", "]").replace("[!", "[^")
+        piece = (
+            re.escape(part)
+            .replace(r"\*", "[^/]*")
+            .replace(r"\?", "[^/]")
+            .replace(r"\[", "[")
+            .replace(r"\]", "]")
+            .replace("[!", "[^")
+        )
         pieces.append(piece + ("" if last else "/"))
     return re.compile("".join(pieces))
 

@@ -71,7 +71,9 @@ class Records:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise InputError(f"{self._name}:{self._line} is no row of a table: {error}: is a quote missing?") from None
+                raise InputError(
+                    f"{self._name}:{self._line} is no row of a table: {error}: is a quote missing?"
+                ) from None
             if cells is None:
                 return
             yield self._record(cells)

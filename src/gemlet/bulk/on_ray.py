@@ -1,0 +1,183 @@
+"""Shards made by Ray's workers, on this machine or a cluster.   (Plan → shards)
+
+A worker is told which shard to make; it reads, embeds and writes by itself, so that no text passes through Ray's object
+store, and none piles up: a worker has one shard at a time. All workers of a machine map the same file of weights.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gemlet.bulk.cutting import Shard
+from gemlet.bulk.embedding import BlockEmbedder, open_model
+from gemlet.bulk.folder import Folder
+from gemlet.bulk.plan import Plan, made_with
+from gemlet.bulk.running import Meter, Outcome, Take, attempt_shard
+from gemlet.bulk.settings import Job, Model
+from gemlet.errors import BulkError, GemletError, InputError, MissingExtra
+
+_POLL_S = 1.0
+_STORE_BYTES = 100 << 20  # of Ray's object store, which carries nothing but shards' names and counts
+
+
+class Worker:
+    """Makes shards, one at a time; the model is opened with the first."""
+
+    def __init__(self, job: Job, model: Model) -> None:
+        self._job, self._model = job, model
+        self._folder = Folder(job.output)
+        self._embedder: BlockEmbedder | None = None
+        self._through = (0, 0)
+
+    def make(self, shard: Shard, attempt: int) -> Outcome:
+        """Make it. Raises nothing of ours: errors travel as what they say."""
+        try:
+            if self._embedder is None:
+                self._embedder = self._opened()
+            return attempt_shard(shard, attempt, self._job, self._folder, self._embedder, self._note)
+        except GemletError as error:
+            return Outcome(None, str(error), again=False)
+
+    def through(self) -> tuple[int, int]:
+        """Rows and tokens of the shard that it makes."""
+        return self._through
+
+    def pid(self) -> int:
+        """Of its process."""
+        return os.getpid()
+
+    def _note(self, rows: int, tokens: int) -> None:
+        self._through = (rows, tokens)
+
+    def _opened(self) -> BlockEmbedder:
+        embedder = open_model(self._model)
+        made = made_with(embedder, self._job.settings)
+        for name, value in made.items():
+            if value != self._job.made[name]:
+                raise BulkError(
+                    f"a worker has {name} {str(value)[:40]}, this process {str(self._job.made[name])[:40]}: "
+                    "install the same gemlet and the same model on all machines"
+                )
+        return BlockEmbedder(embedder, self._job.settings)
+
+
+def ray_workers(model: Model, count: int | None = None) -> Callable[[Plan], "RayWorkers"]:
+    """What run() makes its workers with.
+
+    model  whose `threads` are those of a worker; None: one
+    count  of workers; None: as many as there is room for
+
+    Raises MissingExtra.
+    """
+    _imported()
+    return lambda plan: RayWorkers(plan, model, count)
+
+
+class RayWorkers:
+    """As many workers as are asked for. Ray is started on this machine, unless $RAY_ADDRESS names a cluster."""
+
+    def __init__(self, plan: Plan, model: Model, count: int | None) -> None:
+        """Raises InputError when there is no room for them, BulkError when Ray cannot be started."""
+        self._plan, self._model = plan, model
+        self._folder = Folder(plan.job.output)
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Shard]] = {}
+        self._ray, self._own = _started()
+        threads = model.threads or 1
+        room = int(self._ray.cluster_resources().get("CPU", 0)) // threads
+        if (count or 1) > room:
+            self.close()
+            raise InputError(
+                f"{count or 1} workers of {threads} threads do not fit, Ray has room for {room}: "
+                "take fewer (--workers, --threads)"
+            )
+        self._count = min(count or room, max(len(plan.shards), 1))
+        self._actor = self._ray.remote(num_cpus=threads, max_concurrency=2, max_restarts=0)(Worker)
+        self._job = self._ray.put(plan.job)
+        self._idle += [self._new() for _ in range(self._count)]
+
+    def make(self, take: Take, meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
+        """Whoever is free gets the next; one that died is replaced, and what it made is to be tried again."""
+        while True:
+            while self._idle and (next_one := take()) is not None:
+                worker = self._idle.pop()
+                self._busy[worker.make.remote(*next_one)] = (worker, next_one[0])
+            if not self._busy:
+                return
+            ready, _ = self._ray.wait(list(self._busy), timeout=_POLL_S)
+            for call in ready:
+                worker, shard = self._busy.pop(call)
+                outcome, alive = self._outcome(call, shard)
+                self._idle.append(worker if alive else self._new())
+                yield shard, outcome
+            meter.partial(*self._through())
+
+    def close(self) -> None:
+        """End them, and Ray where it was started here."""
+        if self._own:
+            self._ray.shutdown()
+            return
+        for worker in [*self._idle, *(worker for worker, _ in self._busy.values())]:
+            self._ray.kill(worker)
+
+    def _new(self) -> Any:
+        return self._actor.remote(self._job, self._model)
+
+    def _outcome(self, call: Any, shard: Shard) -> tuple[Outcome, bool]:
+        """(what became of it, whether its worker lives)."""
+        try:
+            outcome: Outcome = self._ray.get(call)
+        except self._ray.exceptions.RayActorError:
+            return Outcome(None, "its worker died: killed, or out of memory"), False
+        except self._ray.exceptions.RayError as error:
+            return Outcome(None, _last_line(error), again=False), False
+        if outcome.counts is not None and self._folder.size(shard.name) != outcome.counts.bytes:
+            reason = (
+                f"a worker has written {shard.name}, but it is not in {self._folder.name} here: "
+                "name a folder that all machines share, or an address such as s3://..."
+            )
+            return Outcome(None, reason, again=False), True
+        return outcome, True
+
+    def _through(self) -> tuple[int, int]:
+        """Rows and tokens of the shards that are being made; a worker that is starting, or died, says nothing."""
+        calls = [worker.through.remote() for worker, _ in self._busy.values()]
+        ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=_POLL_S) if calls else ([], [])
+        rows = tokens = 0
+        for call in ready:
+            try:
+                one = self._ray.get(call)
+            except self._ray.exceptions.RayError:
+                continue
+            rows, tokens = rows + one[0], tokens + one[1]
+        return rows, tokens
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray tells its makers about its use unless told not to
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of what it will do later
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "--ray") from None
+    return ray
+
+
+def _started() -> tuple[Any, bool]:
+    """(Ray, whether it was started here, and not before by a program that this is a part of)."""
+    ray = _imported()
+    if ray.is_initialized():
+        return ray, False
+    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if "RAY_ADDRESS" not in os.environ:
+        options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    try:
+        ray.init(**options)
+    except (RuntimeError, ConnectionError, ValueError, OSError) as error:
+        raise BulkError(f"cannot start Ray: {_last_line(error)}") from None
+    return ray, True
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1][:300]
