@@ -136,10 +136,8 @@ def _sample(plan: Plan) -> Iterator[Block]:
         except ReadError:
             continue
         if block is not None:
-            yield Block(
-                block.table.slice(0, _ROWS), block.texts[:_ROWS], block.titles[:_ROWS], block.places[:_ROWS],
-                block.bad[:_ROWS], block.rows,
-            )  # fmt: skip
+            share = len(block.bad) * _ROWS // max(len(block.texts) + len(block.bad), 1)
+            yield replace(_part(block, 0, _ROWS), bad=block.bad[:share])
 
 
 def _bytes_of(plan: Plan, model: BlockEmbedder, tables: list[Any]) -> int:
