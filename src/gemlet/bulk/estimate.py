@@ -15,7 +15,7 @@ from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan
 from gemlet.bulk.reading import Block, ReadError, read_blocks
 from gemlet.bulk.running import Listener, Silence
 from gemlet.bulk.settings import Model, Settings
-from gemlet.bulk.shards import finished, output_schema
+from gemlet.bulk.shards import finished, output_schema, parquet_writer
 from gemlet.bulk.sources import pyarrow
 
 _SHARDS = 16  # that are looked into, evenly spaced
@@ -142,10 +142,11 @@ def _sample(plan: Plan) -> Iterator[Block]:
 
 def _bytes_of(plan: Plan, model: BlockEmbedder, tables: list[Any]) -> int:
     """Of the sample's output as a file."""
+    if not tables:
+        return 0
     pa = pyarrow()
     schema = output_schema(plan.job, model.dim)
     file = BytesIO()
-    with pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for table in tables:
-            writer.write_table(table.select(schema.names).cast(schema))
+    with parquet_writer(file, schema, plan.job.settings) as writer:
+        writer.write_table(pa.concat_tables([table.select(schema.names).cast(schema) for table in tables]))
     return len(file.getvalue())

@@ -38,18 +38,17 @@ class Folder:
         self._fs, self._root = filesystem(self.path)
 
     def make(self) -> None:
-        """Raises InputError when something else is there, BulkError when it cannot be made."""
+        """Raises BulkError when it cannot be made."""
         with self.told():
-            kind = self._fs.get_file_info(self._root).type
-            if kind == pyarrow().fs.FileType.File:
-                raise InputError(f"{self.name} is a file: name a folder for the output")
             self._fs.create_dir(f"{self._root}/{BAD}", recursive=True)
 
     def names(self, under: str = "") -> dict[str, int]:
-        """Name and bytes of the files in it; none if it is not there."""
+        """Name and bytes of the files in it; none if it is not there. Raises InputError where a file is instead."""
         fs = pyarrow().fs
         selector = fs.FileSelector(f"{self._root}/{under}".rstrip("/"), allow_not_found=True)
         with self.told():
+            if self._fs.get_file_info(self._root).type == fs.FileType.File:
+                raise InputError(f"{self.name} is a file: name a folder for the output")
             infos = self._fs.get_file_info(selector)
         return {info.base_name: info.size or 0 for info in infos if info.type == fs.FileType.File}
 

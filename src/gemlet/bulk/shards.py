@@ -11,7 +11,7 @@ from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, Tell, vector_type
 from gemlet.bulk.folder import BAD, Folder
 from gemlet.bulk.reading import Bad, ReadError, part_of, read_blocks
-from gemlet.bulk.settings import PASSAGE, PASSAGE_TITLE, PLACE, Job
+from gemlet.bulk.settings import PASSAGE, PASSAGE_TITLE, PLACE, Job, Settings
 from gemlet.bulk.sources import pyarrow
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ def output_schema(job: Job, dim: int) -> "pa.Schema":
         fields += [pa.field(PASSAGE, pa.int32()), pa.field(PASSAGE_TITLE, pa.string())]
     vector = pa.field(settings.vector, vector_type(dim, settings.precision)[1])
     return pa.schema([*fields, pa.field(PLACE, pa.string()), vector])
+
+
+def parquet_writer(file: IO[bytes], schema: "pa.Schema", settings: Settings) -> Any:
+    """What writes tables: no dictionaries and statistics of vectors, which no two rows share."""
+    plain = [field.name for field in schema if field.name != settings.vector]
+    return pyarrow().parquet.ParquetWriter(
+        file, schema, compression="zstd", use_dictionary=plain, write_statistics=plain
+    )
 
 
 def make_shard(shard: Shard, job: Job, folder: Folder, model: BlockEmbedder, tell: Tell, *, last: bool) -> Counts:
@@ -149,13 +157,7 @@ class _Rows:
 
 @contextmanager
 def _writer(folder: Folder, name: str, schema: "pa.Schema", job: Job, shard: Shard, counts: Counts) -> Iterator[_Rows]:
-    plain = [field.name for field in schema if field.name != job.settings.vector]
-    with (
-        folder.whole(name) as file,
-        pyarrow().parquet.ParquetWriter(
-            file, schema, compression="zstd", use_dictionary=plain, write_statistics=plain
-        ) as writer,
-    ):
+    with folder.whole(name) as file, parquet_writer(file, schema, job.settings) as writer:
         rows = _Rows(writer)
         yield rows
         rows.flush()

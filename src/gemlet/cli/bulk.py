@@ -121,9 +121,7 @@ def _tell(report: "Report", as_json: bool) -> None:
     for name, reason in (*report.broken, *report.failed)[:LISTED]:
         click.echo(f"gemlet: {shown(name)}: {reason}", err=True)
     for name, rows in sorted(report.counts.fields.items())[:LISTED]:
-        click.echo(
-            f"gemlet: {name!r} was no field of the first rows, and is left out of {_rows(rows)} that have it", err=True
-        )
+        click.echo(f"gemlet: {name!r} was no field of the first rows: it is left out, in {_rows(rows)}", err=True)
     counts = report.counts
     if counts.cut:
         click.echo(
