@@ -231,10 +231,14 @@ def test_the_output_must_be_a_folder_of_its_own(rows: Path, tmp_path: Path, mode
         run([str(rows)], str(tmp_path / "full"), Settings(), model)
     with pytest.raises(InputError, match="is a file: name a folder"):
         run([str(rows)], str(rows), Settings(), model)
-    with pytest.raises(InputError, match="is in the output's folder"):
+    with pytest.raises(InputError, match=r"is not empty \(rows.jsonl\)"):
         run([str(rows)], str(tmp_path), Settings(), model)
+    (tmp_path / "out" / "in").mkdir(parents=True)
+    (tmp_path / "out" / "in" / "a.txt").write_text("x")
+    with pytest.raises(InputError, match="is in the output's folder"):
+        run([str(tmp_path / "out" / "in")], str(tmp_path / "out"), Settings(), model)
     run([str(rows)], str(tmp_path / "out"), Settings(), model)
-    with pytest.raises(InputError, match="was not among the input"):
+    with pytest.raises(InputError, match="is not among the input"):
         run([str(tmp_path / "out" / "*.parquet")], str(tmp_path / "out"), Settings(), model)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "out", "rows.jsonl"]
 
@@ -455,6 +459,26 @@ def test_without_ray_the_extra_is_named(model: Model, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"--ray needs an extra: pip install 'gemlet\[ray\]'"):
         ray_workers(model)
+
+
+def test_workers_that_have_no_room_are_refused(
+    rows: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gemlet.bulk import on_ray
+
+    class Ray:
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 4.0}
+
+        def shutdown(self) -> None:
+            """Nothing was started."""
+
+    monkeypatch.setattr(on_ray, "_imported", Ray)
+    monkeypatch.setattr(on_ray, "_started", lambda: (Ray(), True))
+    for threads, count, room in ((1, 5, 4), (2, 3, 2), (5, None, 0)):
+        workers = on_ray.ray_workers(replace(model, threads=threads), count)
+        with pytest.raises(InputError, match=f"do not fit, Ray has room for {room}: take fewer"):
+            run([str(rows)], str(tmp_path / "out"), Settings(), model, workers=workers)
 
 
 def test_importing_bulk_brings_neither_ray_nor_pyarrow() -> None:

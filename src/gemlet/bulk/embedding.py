@@ -171,7 +171,8 @@ class EmbedBatches:
     """For other engines that bring tables: Ray Data, Daft, Spark. A table of Arrow in, the same with vectors out.
 
         dataset.map_batches(
-            EmbedBatches, fn_constructor_kwargs={"text": "body"}, batch_format="pyarrow", concurrency=8, num_cpus=1
+            EmbedBatches, fn_constructor_kwargs={"text": "body"}, batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=8), num_cpus=1,
         )
 
     The model is opened when the first table comes, in the process that it comes to; all processes of a machine map the
