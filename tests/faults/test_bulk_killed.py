@@ -53,7 +53,7 @@ def bulk(tiny_checkpoint: Path, own_cache: Path, tmp_path_factory: pytest.TempPa
     chance = random.Random(0)
     with path.open("w") as file:
         for i in range(ROWS):
-            text = "" if i % 1000 == 999 else f"Row {i}: {' '.join(chance.choices(WORDS, k=chance.randint(1, 40)))}."
+            text = "" if i % 1000 == 999 else f"Row {i}: {' '.join(chance.choices(WORDS, k=chance.randint(1, 25)))}."
             file.write(json.dumps({"id": i, "text": text}) + "\n")
     return Bulk(tiny_checkpoint, own_cache, path)
 

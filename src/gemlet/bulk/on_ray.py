@@ -5,36 +5,39 @@ store, and none piles up: a worker has one shard at a time. All workers of a mac
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, open_model
 from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, made_with
-from gemlet.bulk.running import Meter, Outcome, Take, attempt_shard
+from gemlet.bulk.running import MakeWorkers, Meter, Outcome, Take, attempt_shard
 from gemlet.bulk.settings import Job, Model
 from gemlet.errors import BulkError, GemletError, InputError, MissingExtra
 
 _POLL_S = 1.0
+_OPEN_S = 60.0  # that the first shard waits for all workers to have a model, so that the pace is that of all
 _STORE_BYTES = 100 << 20  # of Ray's object store, which carries nothing but shards' names and counts
 
 
 class Worker:
-    """Makes shards, one at a time; the model is opened with the first."""
+    """Makes shards, one at a time, in a thread; in another one it answers how far it is."""
 
     def __init__(self, job: Job, model: Model) -> None:
         self._job, self._model = job, model
         self._folder = Folder(job.output)
         self._embedder: BlockEmbedder | None = None
         self._through = (0, 0)
+        self._opening = Lock()
 
     def make(self, shard: Shard, attempt: int) -> Outcome:
         """Make it. Raises nothing of ours: errors travel as what they say."""
         try:
-            if self._embedder is None:
-                self._embedder = self._opened()
-            return attempt_shard(shard, attempt, self._job, self._folder, self._embedder, self._note)
+            return attempt_shard(shard, attempt, self._job, self._folder, self._opened(), self._note)
         except GemletError as error:
             return Outcome(None, str(error), again=False)
 
@@ -42,14 +45,21 @@ class Worker:
         """Rows and tokens of the shard that it makes."""
         return self._through
 
-    def pid(self) -> int:
-        """Of its process."""
-        return os.getpid()
+    def open(self) -> None:
+        """Open the model before there is a shard to make; why that failed, make() says."""
+        with suppress(GemletError):
+            self._opened()
 
     def _note(self, rows: int, tokens: int) -> None:
         self._through = (rows, tokens)
 
     def _opened(self) -> BlockEmbedder:
+        with self._opening:
+            if self._embedder is None:
+                self._embedder = self._open()
+            return self._embedder
+
+    def _open(self) -> BlockEmbedder:
         embedder = open_model(self._model)
         made = made_with(embedder, self._job.settings)
         for name, value in made.items():
@@ -61,7 +71,7 @@ class Worker:
         return BlockEmbedder(embedder, self._job.settings)
 
 
-def ray_workers(model: Model, count: int | None = None) -> Callable[[Plan], "RayWorkers"]:
+def ray_workers(model: Model, count: int | None = None) -> MakeWorkers:
     """What run() makes its workers with.
 
     model  whose `threads` are those of a worker; None: one
@@ -70,20 +80,21 @@ def ray_workers(model: Model, count: int | None = None) -> Callable[[Plan], "Ray
     Raises MissingExtra.
     """
     _imported()
-    return lambda plan: RayWorkers(plan, model, count)
+    return lambda plan, shards: RayWorkers(plan, shards, model, count)
 
 
 class RayWorkers:
     """As many workers as are asked for. Ray is started on this machine, unless $RAY_ADDRESS names a cluster."""
 
-    def __init__(self, plan: Plan, model: Model, count: int | None) -> None:
+    def __init__(self, plan: Plan, shards: int, model: Model, count: int | None) -> None:
         """Raises InputError when there is no room for them, BulkError when Ray cannot be started."""
-        self._plan, self._model = plan, model
+        threads = model.threads or 1
+        name = os.path.abspath(model.name) if os.path.exists(model.name) else model.name  # a worker is elsewhere
+        self._model = replace(model, name=name, threads=threads)
         self._folder = Folder(plan.job.output)
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, Shard]] = {}
         self._ray, self._own = _started()
-        threads = model.threads or 1
         room = int(self._ray.cluster_resources().get("CPU", 0)) // threads
         if (count or 1) > room:
             self.close()
@@ -91,10 +102,11 @@ class RayWorkers:
                 f"{count or 1} workers of {threads} threads do not fit, Ray has room for {room}: "
                 "take fewer (--workers, --threads)"
             )
-        self._count = min(count or room, max(len(plan.shards), 1))
+        self._count = min(count or room, shards)
         self._actor = self._ray.remote(num_cpus=threads, max_concurrency=2, max_restarts=0)(Worker)
         self._job = self._ray.put(plan.job)
         self._idle += [self._new() for _ in range(self._count)]
+        self._ray.wait([worker.open.remote() for worker in self._idle], num_returns=self._count, timeout=_OPEN_S)
 
     def make(self, take: Take, meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
         """Whoever is free gets the next; one that died is replaced, and what it made is to be tried again."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from traceback import clear_frames
 from typing import Protocol
 
 from gemlet.bulk.cutting import Shard
@@ -93,6 +94,10 @@ class Workers(Protocol):
         """End them."""
 
 
+MakeWorkers = Callable[[Plan, int], Workers]
+"""(plan, number of shards that are to be made) → workers."""
+
+
 @dataclass
 class Report:
     """What is there at the end.
@@ -160,19 +165,33 @@ def run(
     settings: Settings,
     model: Model,
     *,
-    workers: Callable[[Plan], Workers] | None = None,
+    workers: MakeWorkers | None = None,
     listener: Listener | None = None,
 ) -> Report:
     """Embed every row of the inputs into files in the folder `output`, or go on with what an earlier run began.
 
     inputs    files, folders, globs, addresses: sources.find_sources()
-    workers   plan → those who make the shards; None: this process
+    workers   makes those who make the shards; None: this process
 
     A file of the output is there whole or not at all, and is made once; the same rows give the same files, however many
     workers there are. Raises InputError for a call that cannot be right, BulkError when the output cannot be written
     or another process writes it; what is finished then stays.
     """
-    listener = listener or Silence()
+    try:
+        return _run(inputs, output, settings, model, workers, listener or Silence())
+    except BaseException as error:
+        _let_go(error)
+        raise
+
+
+def _run(
+    inputs: Sequence[str],
+    output: str,
+    settings: Settings,
+    model: Model,
+    workers: MakeWorkers | None,
+    listener: Listener,
+) -> Report:
     folder = Folder(output)
     embedder = open_model(model)
     BlockEmbedder(embedder, settings)  # raises for settings that cannot be, before anything is there
@@ -190,15 +209,21 @@ def run(
         report = Report(folder.name, len(plan.shards), len(there), Counts(), Counts(), broken=plan.broken)
         for counts in there.values():
             report.counts.add(counts)
-        meter = Meter(listener, plan, list(there))
-        makers = workers(plan) if workers else Here(plan, folder, BlockEmbedder(embedder, plan.job.settings))
-        del embedder  # those who make the shards have their own
-        try:
-            _make(plan, [shard for shard in plan.shards if shard not in there], makers, meter, report, listener)
-        finally:
-            makers.close()
-        meter.show()
-        report.seconds = meter.seconds
+        pending = [shard for shard in plan.shards if shard not in there]
+        if pending:
+            makers: Workers
+            if workers is None:
+                makers = Here(plan, folder, BlockEmbedder(embedder, plan.job.settings))
+            else:
+                del embedder  # each worker has its own
+                makers = workers(plan, len(pending))
+            meter = Meter(listener, plan, list(there))
+            try:
+                _make(plan, pending, makers, meter, report, listener)
+            finally:
+                makers.close()
+            meter.show()
+            report.seconds = meter.seconds
         report.counts.add(report.new)
     return report
 
@@ -237,6 +262,14 @@ def _make(plan: Plan, pending: list[Shard], makers: Workers, meter: Meter, repor
         else:
             report.failed.append((part, outcome.reason))
             listener.message(f"{part}: {outcome.reason}; given up")
+
+
+def _let_go(error: BaseException) -> None:
+    """Take the model out of the frames that an error has come through: it must not live as long as the error does."""
+    passed: BaseException | None = error
+    while passed is not None:
+        clear_frames(passed.__traceback__)
+        passed = passed.__context__
 
 
 class Here:
