@@ -234,32 +234,39 @@ def main() -> None:
         own = rays_own()
         plain = bench.run(folder / "plain", ray=False)
         on_ray = bench.run(folder / "ray", ray=True)
-        tokens = plain.report["new"]["tokens"]
-        print(f"{count:,} passages, {tokens:,} tokens, {shards} shards")
-        for what, ran in (
-            (f"one process, {options.workers * options.threads} threads", plain),
-            (f"Ray, {options.workers} workers of {options.threads} threads", on_ray),
-        ):
-            print(f"{what}: {ran.rate:,.0f} tokens/s while embedding, {ran.seconds:.1f} s from exec to exit")
-        print(f"Ray's part of the rate of one process: {on_ray.rate / plain.rate:.2f}")
-        print(f"one process: PSS {_mb(plain.memory.pss)}, USS {_mb(plain.memory.uss)}, RSS {_mb(plain.memory.rss)}")
-        print(f"an idle actor of Ray: PSS {_mb(own.pss)}, USS {_mb(own.uss)}, RSS {_mb(own.rss)}")
-        more = on_ray.memory
-        print(
-            f"the worker that took most: PSS {_mb(more.pss)}, USS {_mb(more.uss)}, RSS {_mb(more.rss)}; beyond Ray's own: "
-            f"PSS {_mb(more.pss - own.pss)}, USS {_mb(more.uss - own.uss)}, RSS {_mb(more.rss - own.rss)}"
-        )
-        same = files_of(folder / "plain") == files_of(folder / "ray")
-        print(f"the same files, byte for byte: {same}")
+        print(f"{count:,} passages, {plain.report['new']['tokens']:,} tokens, {shards} shards")
+        tell(options.workers, options.threads, plain, on_ray, own)
+        expected = files_of(folder / "plain")
+        same = expected == files_of(folder / "ray")
+        print(f"Ray's files are those of one process, byte for byte: {same}")
         if not options.no_kills:
             left, again = bench.run_killed(folder / "killed", shards)
-            same &= files_of(folder / "plain") == files_of(folder / "killed")
             made = again.report["shards"] - again.report["before"]
-            print(
-                f"a worker killed, then the driver with {left} of {shards} shards done: the run that went on made {made}, "
-                f"{again.report['counts']['rows']:,} rows; the plain run's files, byte for byte: {same}"
-            )
+            rows = again.report["counts"]["rows"]
+            print(f"a worker killed, then the driver with {left} of {shards} shards done; the run after made {made}")
+            killed = expected == files_of(folder / "killed")
+            print(f"{rows:,} rows, and the same files, byte for byte: {killed}")
+            same &= killed
         sys.exit(not same)
+
+
+def tell(workers: int, threads: int, plain: Ran, on_ray: Ran, own: Memory) -> None:
+    """Print rates and memory."""
+    for what, ran in (
+        (f"one process, {workers * threads} threads", plain),
+        (f"Ray, {workers} workers of {threads} threads", on_ray),
+    ):
+        print(f"{what}: {ran.rate:,.0f} tokens/s while embedding, {ran.seconds:.1f} s from exec to exit")
+    print(f"Ray's rate is {on_ray.rate / plain.rate:.2f} of that of one process")
+    most = on_ray.memory
+    beyond = Memory(most.pss - own.pss, most.uss - own.uss, most.rss - own.rss)
+    for what, memory in (
+        ("one process", plain.memory),
+        ("an idle actor of Ray", own),
+        ("the worker that took most", most),
+        ("... beyond the idle actor", beyond),
+    ):
+        print(f"{what}: PSS {_mb(memory.pss)}, USS {_mb(memory.uss)}, RSS {_mb(memory.rss)}")
 
 
 def _mb(size: float) -> str:
