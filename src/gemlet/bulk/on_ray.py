@@ -182,6 +182,7 @@ def _started() -> tuple[Any, bool]:
         return ray, False
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as one process has it; Ray's 15 starves beside other work
         options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(**options)
