@@ -141,7 +141,7 @@ def _tell(report: "Report", as_json: bool) -> None:
         click.echo(json.dumps(facts))
         return
     rate = f", {report.new.tokens / report.seconds:,.0f} tokens/s" if report.new.tokens and report.seconds else ""
-    before = f", {report.before:,} of them before" if report.before else ""
+    before = f", {report.before:,} of them made before" if report.before else ""
     files = f"{_number(report.shards - len(report.failed), 'file')}{before}"
     vectors = f"{_number(counts.vectors, 'vector')} of {_rows(counts.rows)}"
     click.echo(f"{report.output}: {vectors} in {files}; {_size(counts.bytes)} ({duration(report.seconds)}{rate})")
