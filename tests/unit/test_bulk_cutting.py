@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemlet.bulk import Settings, lines
+from gemlet.bulk.block import Block
 from gemlet.bulk.cutting import BrokenSource, cut
-from gemlet.bulk.reading import Block, read_blocks
+from gemlet.bulk.reading import read_blocks
 from gemlet.bulk.settings import Job
 from gemlet.bulk.sources import find_sources
 from gemlet.errors import InputError

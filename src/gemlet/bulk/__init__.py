@@ -5,7 +5,8 @@ all. Whoever makes a shard, makes the same bytes: a run that was killed goes on 
 """
 
 from gemlet.bulk.embedding import EmbedBatches
-from gemlet.bulk.running import Listener, Pace, Report, run
+from gemlet.bulk.report import Listener, Pace, Report
+from gemlet.bulk.running import run
 from gemlet.bulk.settings import BulkPrecision, Model, Settings
 
 __all__ = ["BulkPrecision", "EmbedBatches", "Listener", "Model", "Pace", "Report", "Settings", "run"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gemlet.bulk.reading import Bad, Block, problem
+from gemlet.bulk.block import Bad, Block, problem
 from gemlet.bulk.settings import PASSAGE, PASSAGE_TITLE, PLACE, BulkPrecision, Model, Settings
 from gemlet.bulk.sources import pyarrow
 from gemlet.documents import Document

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gemlet.bulk.block import Block
 from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, open_model
 from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan
-from gemlet.bulk.reading import Block, ReadError, read_blocks
-from gemlet.bulk.running import Listener, Silence
+from gemlet.bulk.reading import ReadError, read_blocks
+from gemlet.bulk.report import Listener, Silence
 from gemlet.bulk.settings import Model, Settings
 from gemlet.bulk.shards import finished, output_schema, parquet_writer
 from gemlet.bulk.sources import pyarrow

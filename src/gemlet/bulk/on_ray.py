@@ -15,7 +15,8 @@ from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, open_model
 from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, made_with
-from gemlet.bulk.running import MakeWorkers, Meter, Outcome, Take, attempt_shard
+from gemlet.bulk.report import Meter
+from gemlet.bulk.running import MakeWorkers, Outcome, Take, attempt_shard
 from gemlet.bulk.settings import Job, Model
 from gemlet.errors import BulkError, GemletError, InputError, MissingExtra
 

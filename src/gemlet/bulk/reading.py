@@ -5,55 +5,22 @@ What is read at once is a block: a part of a file of any size passes through mem
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from gemlet.bulk.block import BLOCK_BYTES, BLOCK_ROWS, Bad, Block, problem, title_of
 from gemlet.bulk.columns import to_table
-from gemlet.bulk.cutting import Shard, head_of, one_line, open_parquet
+from gemlet.bulk.cutting import Shard, head_of, one_line
 from gemlet.bulk.lines import LINE_BYTES, is_too_long, lines
+from gemlet.bulk.parquet import parquet_blocks
 from gemlet.bulk.settings import Job
 from gemlet.bulk.sources import Source, open_source, pyarrow
 from gemlet.bulk.tables import Header, Records
 from gemlet.errors import GemletError, InputError
 from gemlet.texts import as_texts
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-BLOCK_ROWS = 256
-_BLOCK_BYTES = 1 << 20  # a block ends where its texts have as many, whatever the number of rows
-
 
 class ReadError(GemletError):
     """A part of a source cannot be read; what was read before stands."""
-
-
-class Bad(NamedTuple):
-    """A row that gets no vector: where it stands, why, and what is known of it."""
-
-    place: str
-    reason: str
-    row: Any
-
-
-@dataclass
-class Block:
-    """Rows of one source.
-
-    table   the columns that are read, a row for each text
-    texts   and titles, places: one for each row
-    bad     rows that are not in the table
-    rows    of the source that this covers, as Shard.rows counts them
-    fields  of JSON lines that the first rows did not have, with the number of rows that lost them
-    """
-
-    table: "pa.Table"
-    texts: list[str]
-    titles: list[str | None]
-    places: list[str]
-    bad: list[Bad]
-    rows: int
-    fields: dict[str, int] = field(default_factory=dict)
 
 
 class _Found(NamedTuple):
@@ -70,7 +37,7 @@ def read_blocks(shard: Shard, job: Job) -> Iterator[Block]:
     source = job.sources[shard.source]
     try:
         if source.kind == "parquet":
-            yield from _parquet_blocks(shard, source, job)
+            yield from parquet_blocks(shard, source, job)
         else:
             reader = _table_rows if source.kind in ("csv", "tsv") else _line_rows
             yield from _blocks(reader(shard, source, job), job)
@@ -85,13 +52,6 @@ def part_of(shard: Shard, source: Source) -> str:
     if source.kind == "parquet":
         return f"{source.name}, rows {shard.first} to {shard.first + shard.rows - 1}"
     return f"{source.name} from line {shard.first} on"
-
-
-def problem(text: Any, column: str) -> str | None:
-    """Why a value is no text to embed; None: it is one."""
-    if isinstance(text, str):
-        return None if text.strip() else f"{column!r} is empty"
-    return f"{column!r} is {json.dumps(text, default=str)[:60]}, no text"
 
 
 def _line_rows(shard: Shard, source: Source, job: Job) -> Iterator[_Found | None]:
@@ -166,7 +126,7 @@ def _blocks(found: Iterator[_Found | None], job: Job) -> Iterator[Block]:
         if row is not None:
             part.append(row)
             size += row.size
-        if rows >= BLOCK_ROWS or size >= _BLOCK_BYTES:
+        if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield _block(part, rows, job)
             part, rows, size = [], 0, 0
     if rows:
@@ -183,7 +143,7 @@ def _block(part: list[_Found], rows: int, job: Job) -> Block:
     bad |= {id(good[i]): Bad(good[i].place, reason, good[i].row) for i, reason in misfits.items()}
     kept = [row for i, row in enumerate(good) if i not in misfits]
     texts, _ = as_texts([row.row[text] for row in kept])
-    titles = [_title(row.row.get(title)) if title else None for row in kept]
+    titles = [title_of(row.row.get(title)) if title else None for row in kept]
     ordered = [bad[id(row)] for row in part if id(row) in bad]
     fields: dict[str, int] = {}
     if job.settings.columns is None:
@@ -192,84 +152,3 @@ def _block(part: list[_Found], rows: int, job: Job) -> Block:
             for name in row.row.keys() - known:
                 fields[name] = fields.get(name, 0) + 1
     return Block(table, texts, titles, [row.place for row in kept], ordered, rows, fields)
-
-
-def _title(value: Any) -> str | None:
-    return as_texts(value)[0][0] if isinstance(value, str) and value.strip() else None
-
-
-def _parquet_blocks(shard: Shard, source: Source, job: Job) -> Iterator[Block]:
-    pa = pyarrow()
-    number = shard.begin
-    with open_parquet(source) as file:
-        names = [name for name in job.schema.names if name in file.schema_arrow.names]
-        for batch in _row_range(file, names, shard.begin, shard.end):
-            table = pa.Table.from_batches([batch])
-            for name in job.schema.names:
-                if name not in names:
-                    table = table.append_column(name, pa.nulls(len(table), job.schema.field(name).type))
-            table = table.select(job.schema.names).cast(job.schema)
-            yield from _slices(table, number, source, job)
-            number += len(table)
-
-
-def _row_range(file: Any, names: list[str], begin: int, end: int) -> Iterator[Any]:
-    """Batches of the rows [begin, end): groups of rows before it are not read, of one that it begins in the rest is."""
-    groups: list[int] = []
-    start = at = 0
-    for number in range(file.metadata.num_row_groups):
-        rows = file.metadata.row_group(number).num_rows
-        if at + rows > begin and at < end:
-            start = at if not groups else start
-            groups.append(number)
-        at += rows
-    at = start
-    for batch in file.iter_batches(BLOCK_ROWS, row_groups=groups, columns=names):
-        first, last = max(begin - at, 0), min(end - at, len(batch))
-        if first < last:
-            yield batch.slice(first, last - first)
-        at += len(batch)
-        if at >= end:
-            return
-
-
-def _slices(table: "pa.Table", number: int, source: Source, job: Job) -> Iterator[Block]:
-    """A batch in blocks: one of long texts in several."""
-    text, title = job.settings.text or "", job.settings.title
-    values = [_value(cell) for cell in table.column(text)]
-    titles = [_value(cell) for cell in table.column(title)] if title else [None] * len(table)
-    begin = size = 0
-    for i, value in enumerate(values, 1):
-        size += len(value) if isinstance(value, str) else 0
-        if size < _BLOCK_BYTES and i < len(values):
-            continue
-        places = [f"{source.name}, row {number + row + 1}" for row in range(begin, i)]
-        reasons = [problem(value, text) for value in values[begin:i]]
-        part = table.slice(begin, i - begin)
-        bad = [
-            Bad(places[row], reason, _as_dict(part.slice(row, 1)))
-            for row, reason in enumerate(reasons)
-            if reason is not None
-        ]
-        kept = [row for row, reason in enumerate(reasons) if reason is None]
-        yield Block(
-            part.take(kept) if bad else part,
-            [values[begin + row] for row in kept],
-            [_title(titles[begin + row]) for row in kept],
-            [places[row] for row in kept],
-            bad,
-            i - begin,
-        )
-        begin, size = i, 0
-
-
-def _value(cell: Any) -> Any:
-    """What a cell holds; bytes where it says that it is a text and is no UTF-8."""
-    try:
-        return cell.as_py()
-    except UnicodeDecodeError:
-        return bytes(cell.as_buffer())
-
-
-def _as_dict(row: "pa.Table") -> dict[str, Any]:
-    return {name: _value(row.column(name)[0]) for name in row.column_names}

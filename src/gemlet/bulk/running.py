@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from traceback import clear_frames
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from gemlet.bulk.embedding import BlockEmbedder, open_model
 from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan, write_plan
 from gemlet.bulk.reading import ReadError, part_of
+from gemlet.bulk.report import Listener, Meter, Report, Silence
 from gemlet.bulk.settings import Job, Model, Settings
 from gemlet.bulk.shards import Counts, finished, make_shard
 from gemlet.errors import BulkError
@@ -19,53 +20,6 @@ ATTEMPTS = 3
 """How often a shard is begun, when reading it fails or its worker dies."""
 
 _PAUSE_S = 1.0  # before it is begun again; longer each time
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Where a run is.
-
-    shards, rows  done, those of earlier runs included, of all
-    new_rows      done in this run; `tokens` and `seconds` are of this run too
-    """
-
-    shards: int
-    all_shards: int
-    rows: int
-    all_rows: int
-    new_rows: int
-    tokens: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Tokens per second."""
-        return self.tokens / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def left(self) -> float | None:
-        """Seconds that are left if rows go on to take as long; None when none is done."""
-        return self.seconds * (self.all_rows - self.rows) / self.new_rows if self.new_rows else None
-
-
-class Listener(Protocol):
-    """What hears how a run goes on, in the thread that called run()."""
-
-    def message(self, text: str) -> None:
-        """Show one line."""
-
-    def pace(self, pace: Pace) -> None:
-        """Show where the run is; called about once a second."""
-
-
-class Silence:
-    """The Listener of a caller that wants to hear nothing."""
-
-    def message(self, text: str) -> None:
-        """Drop the line."""
-
-    def pace(self, pace: Pace) -> None:
-        """Drop the state."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +41,7 @@ Take = Callable[[], tuple[Shard, int] | None]
 class Workers(Protocol):
     """Who makes shards. Closed at the end, or when a run is broken off."""
 
-    def make(self, take: Take, meter: "Meter") -> Iterator[tuple[Shard, Outcome]]:
+    def make(self, take: Take, meter: Meter) -> Iterator[tuple[Shard, Outcome]]:
         """Yield each shard as it is done, until take() has none and none is left."""
 
     def close(self) -> None:
@@ -96,67 +50,6 @@ class Workers(Protocol):
 
 MakeWorkers = Callable[[Plan, int], Workers]
 """(plan, number of shards that are to be made) → workers."""
-
-
-@dataclass
-class Report:
-    """What is there at the end.
-
-    counts   of all shards, those of earlier runs included
-    new      of those that this run made
-    shards   how many there are, and how many of them were there before
-    failed   (part of a source, reason) of shards that could not be made
-    broken   (source, reason) of those that were left out as a whole
-    """
-
-    output: str
-    shards: int
-    before: int
-    counts: Counts
-    new: Counts
-    seconds: float = 0.0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    broken: list[tuple[str, str]] = field(default_factory=list)
-
-
-class Meter:
-    """Counts what is through, and tells the listener about once a second."""
-
-    def __init__(self, listener: Listener, plan: Plan, done: Sequence[Shard]) -> None:
-        self._listener = listener
-        self._all = (len(plan.shards), plan.rows)
-        self._shards, self._before = len(done), sum(shard.rows for shard in done)
-        self._rows = self._tokens = 0  # of shards that are finished
-        self._partial = (0, 0)  # of those that are not
-        self._begin = self._told = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._begin
-
-    def done(self, shard: Shard, counts: Counts) -> None:
-        """A shard is finished."""
-        self._shards += 1
-        self._rows += shard.rows
-        self._tokens += counts.tokens
-
-    def partial(self, rows: int, tokens: int) -> None:
-        """Rows and tokens that are through of shards that are not finished."""
-        self._partial = (rows, tokens)
-        if time.monotonic() - self._told >= 1:
-            self.show()
-
-    def show(self) -> None:
-        """Tell the listener."""
-        self._told = time.monotonic()
-        rows = self._rows + self._partial[0]
-        self._listener.pace(
-            Pace(
-                self._shards, self._all[0], self._before + rows, self._all[1], rows, self._tokens + self._partial[1],
-                self.seconds,
-            )
-        )  # fmt: skip
 
 
 def run(

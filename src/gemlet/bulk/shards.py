@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from gemlet.bulk.block import Bad
 from gemlet.bulk.cutting import Shard
 from gemlet.bulk.embedding import BlockEmbedder, Tell, vector_type
 from gemlet.bulk.folder import BAD, Folder
-from gemlet.bulk.reading import Bad, ReadError, part_of, read_blocks
+from gemlet.bulk.reading import ReadError, part_of, read_blocks
 from gemlet.bulk.settings import PASSAGE, PASSAGE_TITLE, PLACE, Job, Settings
 from gemlet.bulk.sources import pyarrow
 
