@@ -100,13 +100,13 @@ def children_of(pid: int) -> set[int]:
 
 def until(true: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     """Wait for something that a running process brings about."""
-    for _ in range(3000):
+    for _ in range(12_000):
         if true():
             return
         if process.poll() is not None:
             raise AssertionError(f"ended before: {process.communicate()[1]}")
         time.sleep(0.02)
-    raise AssertionError("it did not come about within a minute")
+    raise AssertionError("it did not come about within four minutes")
 
 
 def shards_in(out: Path) -> int:
