@@ -108,7 +108,14 @@ def _vector(
 
 
 def _candidates(
-    store: Searched, query: str, vector: FloatArray, k: int, mode: Mode, exact: bool, wanted: Filter, curve: Curve | None
+    store: Searched,
+    query: str,
+    vector: FloatArray,
+    k: int,
+    mode: Mode,
+    exact: bool,
+    wanted: Filter,
+    curve: Curve | None,
 ) -> list[Candidate]:
     """Candidates in order, by the vector, and by the query's words too unless it is by a file."""
     pool = candidates.by_vector(store, vector, max(BY_VECTOR, 10 * k), wanted, exact=exact)

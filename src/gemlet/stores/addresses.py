@@ -14,6 +14,9 @@ Kind = Literal["sqlite", "postgresql", "qdrant", "qdrant+local"]
 FIRST = ("halfvec", "bit")
 """What an index of pgvector is of: vectors in 16 bits, or their signs, after which the vectors are compared."""
 
+MEMORY = ":memory:"
+"""Instead of a folder: in this process alone, and gone with it."""
+
 FORMS = "FILE.db, postgresql://USER@HOST/DATABASE?schema=NAME, qdrant://HOST:6333/COLLECTION or qdrant+local:FOLDER"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,48}")
@@ -112,8 +115,9 @@ def _folder(text: str) -> Address:
     _check_collection(name)
     if not path or options:
         raise InputError("name a folder: qdrant+local:FOLDER, or qdrant+local:FOLDER?collection=NAME")
-    where = str(Path(unquote(path)).expanduser().absolute())
-    return Address("qdrant+local", where, f"qdrant+local:{where}" + ("" if name == "gemlet" else f"?collection={name}"), name)
+    where = path if path == MEMORY else str(Path(unquote(path)).expanduser().absolute())
+    rest = "" if name == "gemlet" else f"?collection={name}"
+    return Address("qdrant+local", where, f"qdrant+local:{where}{rest}", name)
 
 
 def _check_collection(name: str) -> None:

@@ -54,7 +54,8 @@ class PgServer:
     def rows(self, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
         with self._lock, self._guarded():
-            return self._connected().execute(sql, values or None).fetchall()
+            found: list[tuple[Any, ...]] = self._connected().execute(sql, values or None).fetchall()
+            return found
 
     def learn_types(self) -> None:
         """See where the extension lies, which may be in any schema, and how its types are sent."""

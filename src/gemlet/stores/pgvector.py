@@ -1,7 +1,7 @@
 """PostgreSQL with pgvector.   (Items ↔ rows)
 
-Vectors are in 16 bits. Few passages are compared one by one; of many an HNSW index finds the nearest: of the vectors, or
-of their signs, whose best are then compared by the vectors.   Source: Malkov and Yashunin 2018, HNSW
+Vectors are in 16 bits. Few passages are compared one by one; of many an HNSW index finds the nearest: of the vectors,
+or of their signs, whose best are then compared by the vectors.   Source: Malkov and Yashunin 2018, HNSW
 """
 
 import json
@@ -56,7 +56,9 @@ class PgStore:
 
     def meta(self, key: str) -> Any:
         """See Writable."""
-        if not self._server.rows("SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'settings'", [self._schema]):
+        if not self._server.rows(
+            "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'settings'", [self._schema]
+        ):
             return None
         found = self._server.rows(f"SELECT value FROM {self._schema}.settings WHERE key = %s", [key])
         return json.loads(found[0][0]) if found else None
@@ -64,7 +66,8 @@ class PgStore:
     def files(self, below: str | None = None) -> list[StoredFile]:
         """See Writable."""
         where = "true" if below is None else "path = %s OR (path >= %s AND path < %s)"
-        sql = f"SELECT path, size, mtime, kind, language, title, passages FROM {self._schema}.files WHERE {where} ORDER BY path"
+        columns = "path, size, mtime, kind, language, title, passages"
+        sql = f"SELECT {columns} FROM {self._schema}.files WHERE {where} ORDER BY path"
         return [StoredFile(*row) for row in self._server.rows(sql, () if below is None else inside(below))]
 
     def size(self) -> int:
@@ -206,7 +209,9 @@ class PgStore:
             f" FROM {self._schema}.passages p JOIN {self._schema}.files f ON f.id = p.file_id"
             f" WHERE {which} ORDER BY f.path, p.ord"
         )
-        return [StoredPassage(*row[:10], tuple(row[10])) for row in self._server.rows(sql, [value])]
+        found = self._server.rows(sql, [value])
+        fields: list[list[Any]] = [[*row[:10], tuple(row[10])] for row in found]
+        return [StoredPassage(*one) for one in fields]
 
     def _put(self, connection: Any, batch: list[Item]) -> None:
         """Write some files; those that were there under their paths go, with their passages."""
@@ -228,7 +233,9 @@ class PgStore:
                 place = (p.first_line, p.last_line, p.page, len(found), tsvector(found), HalfVector(vector))
                 rows.append((ids[item.file.path], ord_, _clean(p.title), _clean(p.text), *place))
         if rows:
-            connection.execute(_PUT_PASSAGES.format(schema=self._schema), [list(column) for column in zip(*rows, strict=True)])
+            connection.execute(
+                _PUT_PASSAGES.format(schema=self._schema), [list(column) for column in zip(*rows, strict=True)]
+            )
 
     def _build(self, passages: int, workers: int) -> None:
         """Make the HNSW index, in memory if it may have so much."""
@@ -243,12 +250,15 @@ class PgStore:
     def _check_version(self) -> None:
         version = str(self._server.rows("SELECT extversion FROM pg_extension WHERE extname = 'vector'")[0][0])
         if tuple(map(int, version.split(".")[:2])) < _VERSION:
-            raise StoreError(f"{self.shown} has pgvector {version}: it takes 0.8 or later; ALTER EXTENSION vector UPDATE")
+            raise StoreError(
+                f"{self.shown} has pgvector {version}: it takes 0.8 or later; ALTER EXTENSION vector UPDATE"
+            )
 
 
 _TABLES = ("passages", "files", "settings")
 _SEEING = (
-    "SELECT set_config('hnsw.ef_search', (%(seen)s)::text, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)"
+    "SELECT set_config('hnsw.ef_search', (%(seen)s)::text, true),"
+    " set_config('hnsw.iterative_scan', 'relaxed_order', true)"
 )
 _PUT_FILES = (
     "INSERT INTO {schema}.files(path, document, size, mtime, kind, language, title, passages)"

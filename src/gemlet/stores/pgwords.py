@@ -1,7 +1,7 @@
 """Passages by the words of a query, in PostgreSQL, weighed as BM25 weighs them.   (query → SQL → passages)
 
-PostgreSQL's full text search finds the passages; its ts_rank knows how often a word is in one, but not how rare the word
-is: that is counted here.
+PostgreSQL's full text search finds the passages; its ts_rank knows how often a word is in one, but not how rare the
+word is: that is counted here.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from gemlet.store.store import LARGE
 from gemlet.stores.pgserver import PgServer
-from gemlet.stores.terms import B, K1, Term, rarity, terms_of
+from gemlet.stores.terms import K1, B, Term, rarity, terms_of
 
 _RARE = 10_000  # passages that have a rarer word, at the most: as in the embedded index
 
@@ -46,7 +46,8 @@ def by_words(
         shares.append((_SHARE if len(one.term.parts) == 1 else _SHARE_OF_PHRASE).format(number=number))
     values |= {"any": " | ".join(f"({term.tsquery})" for term in needed), "average": average, "k": k}
     sql = (
-        f"SELECT p.id, ({' + '.join(shares)}) * {K1 + 1} / (1 + {K1} * ({1 - B} + {B} * p.length / %(average)s)) AS score"
+        f"SELECT p.id, ({' + '.join(shares)})"
+        f" * {K1 + 1} / (1 + {K1} * ({1 - B} + {B} * p.length / %(average)s)) AS score"
         f" FROM {schema}.passages p JOIN {schema}.files f ON f.id = p.file_id"
         f" WHERE p.words @@ %(any)s::tsquery AND ({condition}) ORDER BY score DESC, p.id LIMIT %(k)s"
     )

@@ -1,6 +1,6 @@
 """What lies in Qdrant: points, and filters over them.   (Items → points; Filter → filter)
 
-One point holds the settings, one each file, one each passage: the passage's has the vector "dense" and the sparse vector
+One point holds the settings, one each file, one each passage. A passage's has the vector "dense" and the sparse vector
 "words", whose numbers are BM25's without the rarity of a word, which Qdrant knows and adds (its modifier `idf`).
 """
 
@@ -66,7 +66,8 @@ def stored_file(payload: dict[str, Any]) -> StoredFile:
 def stored_passage(number: int, payload: dict[str, Any], paths: tuple[str, ...]) -> StoredPassage:
     """The passage of a point. paths: of all files that hold the same."""
     names = ("ord", "title", "text", "first_line", "last_line", "page", "kind", "language")
-    return StoredPassage(number, payload["document"], *(payload[name] for name in names), paths)
+    fields: list[Any] = [number, payload["document"], *(payload[name] for name in names), paths]
+    return StoredPassage(*fields)
 
 
 def words_of(models: Any, query: str) -> Any:

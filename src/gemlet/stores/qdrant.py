@@ -21,7 +21,7 @@ from gemlet.scan import quantise
 from gemlet.store import EVERYTHING, Filter, StoredFile, StoredPassage
 from gemlet.store.filters import path_matcher
 from gemlet.store.rows import Codes, Scales
-from gemlet.stores.addresses import Address
+from gemlet.stores.addresses import MEMORY, Address
 from gemlet.stores.contract import Item, check_items, together
 from gemlet.stores.points import (
     DENSE,
@@ -65,7 +65,7 @@ class QdrantStore:
         with self._guarded():
             key = address.secret or os.environ.get("QDRANT_API_KEY")
             self._client: Any = (
-                QdrantClient(path=address.where)
+                QdrantClient(**({"location": MEMORY} if address.where == MEMORY else {"path": address.where}))
                 if self._local
                 else QdrantClient(url=address.where, api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
             )
@@ -156,9 +156,7 @@ class QdrantStore:
         if stored := self.meta("fingerprint"):
             check(self.shown, stored, made)
             return
-        dense = models.VectorParams(
-            size=made["dim"], distance=models.Distance.COSINE, datatype=models.Datatype.FLOAT16
-        )
+        dense = models.VectorParams(size=made["dim"], distance=models.Distance.COSINE, datatype=models.Datatype.FLOAT16)
         words = models.SparseVectorParams(modifier=models.Modifier.IDF)
         settings = {"what": SETTINGS, "fingerprint": json.dumps(made), "dim": made["dim"], "model": model}
         with self._guarded():
@@ -209,7 +207,7 @@ class QdrantStore:
         return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def _filter(self, wanted: Filter) -> Any:
-        """Passages that pass. Qdrant knows no globs: the names of the files are read, and those that match asked for."""
+        """Passages that pass. Qdrant knows no globs: all names are read, and those that match are asked for."""
         found = conditions(self._models, PASSAGE, wanted)
         if wanted.path_glob is not None:
             matches = path_matcher(wanted.path_glob)
