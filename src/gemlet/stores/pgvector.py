@@ -120,7 +120,7 @@ class PgStore:
         wanted = [int(i) for i in ids]
         sql = f"SELECT id, embedding FROM {self._schema}.passages WHERE id = ANY(%s)"
         found = {row[0]: row[1].to_numpy() for row in self._server.rows(sql, [wanted])}
-        rows = np.array([found[i] for i in wanted], np.float32).reshape(len(wanted), -1)
+        rows = np.array([found[i] for i in wanted], np.float32).reshape(len(wanted), self._setting("dim"))
         codes, scales = quantise(rows)
         return scales, codes
 

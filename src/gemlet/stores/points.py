@@ -77,11 +77,11 @@ def words_of(models: Any, query: str) -> Any:
     return models.SparseVector(indices=numbers, values=[1.0] * len(numbers)) if numbers else None
 
 
-def conditions(models: Any, what: str, wanted: Filter) -> list[Any]:
+def conditions(models: Any, wanted: Filter) -> list[Any]:
     """All of a Filter but its glob."""
     if wanted.names is not None:
         raise InputError("a store in a database has no names for files: leave `names` out")
-    found = [one_of(models, "what", [what])]
+    found = []
     for key, allowed in (("kind", wanted.kinds), ("language", wanted.languages)):
         if allowed:
             found.append(one_of(models, key, list(allowed)))

@@ -93,8 +93,10 @@ def _items(local: Store, files: Iterable[StoredFile]) -> Iterator[Item]:
         stored = local.passages_of(file.path)
         if len(stored) != file.passages:
             continue
-        scales, codes = local.vectors([passage.id for passage in stored])
-        vectors = codes.reshape(-1, dim).astype(np.float32) * scales[:, None]
+        vectors = np.zeros((0, dim), np.float32)
+        if stored:
+            scales, codes = local.vectors([passage.id for passage in stored])
+            vectors = codes.astype(np.float32) * scales[:, None]
         yield Item(file, [_plain(passage) for passage in stored], vectors)
 
 

@@ -207,11 +207,14 @@ class QdrantStore:
         return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def _filter(self, wanted: Filter) -> Any:
-        """Passages that pass. Qdrant knows no globs: all names are read, and those that match are asked for."""
-        found = conditions(self._models, PASSAGE, wanted)
+        """Passages that pass, the only points with vectors. Qdrant knows no globs: all names are read to ask for some."""
+        if wanted.is_open():
+            return None
+        found = conditions(self._models, wanted)
         if wanted.path_glob is not None:
             matches = path_matcher(wanted.path_glob)
-            names = [payload["path"] for payload in self._payloads(conditions(self._models, FILE, wanted), ["path"])]
+            files = self._payloads([one_of(self._models, "what", [FILE]), *found], ["path"])
+            names = [payload["path"] for payload in files]
             found.append(one_of(self._models, "path", [name for name in names if matches(os.fsencode(name))]))
         return self._models.Filter(must=found)
 
