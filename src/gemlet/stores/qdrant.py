@@ -207,7 +207,7 @@ class QdrantStore:
         return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def _filter(self, wanted: Filter) -> Any:
-        """Passages that pass, the only points with vectors. Qdrant knows no globs: all names are read to ask for some."""
+        """What passes. Qdrant knows no globs: for one all names are read, and those that match are asked for."""
         if wanted.is_open():
             return None
         found = conditions(self._models, wanted)
