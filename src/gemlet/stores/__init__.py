@@ -4,8 +4,8 @@ contract.py   Item: what goes in; Writable: the seam that each database is behin
 addresses.py  URLs, and what may be shown of them
 terms.py      texts and queries → words, for databases that have no FTS5
 sqlite.py     the embedded index behind the same seam
-pgvector.py   PostgreSQL with pgvector; pgtables.py: its tables; pgwords.py: its search by words
-qdrant.py     Qdrant, a server or a folder; points.py: what is sent there
+pgvector.py   PostgreSQL with pgvector; pgserver.py: the connection; pgtables.py: SQL; pgwords.py: its search by words
+qdrant.py     Qdrant; qdrantserver.py: a server or a folder; points.py: what is sent there
 opened.py     StoreIndex: what a search takes
 publish.py    an index → a database, what differs alone
 

@@ -63,6 +63,21 @@ EXACT = (
 SEEN = {"halfvec": 400, "bit": 1000}
 """Candidates that the index is asked for, at the least: pgvector's ef_search, which is 1000 at the most."""
 
+SEEING = (
+    "SELECT set_config('hnsw.ef_search', (%(seen)s)::text, true),"
+    " set_config('hnsw.iterative_scan', 'relaxed_order', true)"
+)
+PUT_FILES = (
+    "INSERT INTO {schema}.files(path, document, size, mtime, kind, language, title, passages)"
+    " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::float8[], %s::text[], %s::text[], %s::text[],"
+    " %s::int[]) RETURNING path, id"
+)
+PUT_PASSAGES = (
+    "INSERT INTO {schema}.passages(file_id, ord, title, text, first_line, last_line, page, length, words, embedding)"
+    " SELECT a, b, c, d, e, f, g, h, i::tsvector, j FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[],"
+    " %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %b::halfvec[]) AS x(a, b, c, d, e, f, g, h, i, j)"
+)
+
 _NAMED = re.compile(r"\(\?P<\w+>")
 
 

@@ -19,7 +19,20 @@ from gemlet.store.rows import Codes, Scales
 from gemlet.stores.addresses import Address
 from gemlet.stores.contract import Item, check_items, digest_of, together
 from gemlet.stores.pgserver import PgServer
-from gemlet.stores.pgtables import EXACT, FEW, INDEX, INDEXED_FROM, NEAREST, SEEN, TABLES, condition, inside
+from gemlet.stores.pgtables import (
+    EXACT,
+    FEW,
+    INDEX,
+    INDEXED_FROM,
+    NEAREST,
+    PUT_FILES,
+    PUT_PASSAGES,
+    SEEING,
+    SEEN,
+    TABLES,
+    condition,
+    inside,
+)
 from gemlet.stores.pgwords import by_words
 from gemlet.stores.terms import AVERAGE, tokens, tsvector
 from gemlet.vectors import FloatArray
@@ -93,7 +106,7 @@ class PgStore:
                 sql = EXACT
             else:
                 sql = NEAREST[index]
-                connection.execute(_SEEING, values)
+                connection.execute(SEEING, values)
             whole = f"WITH found AS MATERIALIZED ({sql.format(**names)}) SELECT * FROM found"
             rows = connection.execute(f"{whole} ORDER BY cosine DESC, id LIMIT %(k)s", values).fetchall()
         return [(int(row[0]), float(row[1])) for row in rows]
@@ -169,7 +182,8 @@ class PgStore:
     def drop(self) -> None:
         """See Writable."""
         with self._server.transaction(alone=True) as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {', '.join(f'{self._schema}.{name}' for name in _TABLES)}")
+            schema = self._schema
+            connection.execute(f"DROP TABLE IF EXISTS {schema}.passages, {schema}.files, {schema}.settings")
         self._known.clear()
 
     # Inside
@@ -225,7 +239,7 @@ class PgStore:
             [file.kind for file in files], [file.language for file in files], [_clean(file.title) for file in files],
             [file.passages for file in files],
         ]  # fmt: skip
-        ids = dict(connection.execute(_PUT_FILES.format(schema=self._schema), columns).fetchall())
+        ids = dict(connection.execute(PUT_FILES.format(schema=self._schema), columns).fetchall())
         rows = []
         for item in batch:
             for ord_, (p, vector) in enumerate(zip(item.passages, item.vectors, strict=True)):
@@ -234,7 +248,7 @@ class PgStore:
                 rows.append((ids[item.file.path], ord_, _clean(p.title), _clean(p.text), *place))
         if rows:
             connection.execute(
-                _PUT_PASSAGES.format(schema=self._schema), [list(column) for column in zip(*rows, strict=True)]
+                PUT_PASSAGES.format(schema=self._schema), [list(column) for column in zip(*rows, strict=True)]
             )
 
     def _build(self, passages: int, workers: int) -> None:
@@ -253,23 +267,6 @@ class PgStore:
             raise StoreError(
                 f"{self.shown} has pgvector {version}: it takes 0.8 or later; ALTER EXTENSION vector UPDATE"
             )
-
-
-_TABLES = ("passages", "files", "settings")
-_SEEING = (
-    "SELECT set_config('hnsw.ef_search', (%(seen)s)::text, true),"
-    " set_config('hnsw.iterative_scan', 'relaxed_order', true)"
-)
-_PUT_FILES = (
-    "INSERT INTO {schema}.files(path, document, size, mtime, kind, language, title, passages)"
-    " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::float8[], %s::text[], %s::text[], %s::text[],"
-    " %s::int[]) RETURNING path, id"
-)
-_PUT_PASSAGES = (
-    "INSERT INTO {schema}.passages(file_id, ord, title, text, first_line, last_line, page, length, words, embedding)"
-    " SELECT a, b, c, d, e, f, g, h, i::tsvector, j FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[],"
-    " %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %b::halfvec[]) AS x(a, b, c, d, e, f, g, h, i, j)"
-)
 
 
 def _clean(text: str | None) -> str | None:

@@ -6,22 +6,19 @@ file's own point, which is written last, and is written again.
 
 import json
 import os
-import threading
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Self
 from uuid import UUID
 
 import numpy as np
 
-from gemlet.errors import InputError, MissingExtra, StoreError, StoreNotFound
+from gemlet.errors import InputError
 from gemlet.index.fingerprint import check
 from gemlet.scan import quantise
 from gemlet.store import EVERYTHING, Filter, StoredFile, StoredPassage
 from gemlet.store.filters import path_matcher
 from gemlet.store.rows import Codes, Scales
-from gemlet.stores.addresses import MEMORY, Address
+from gemlet.stores.addresses import Address
 from gemlet.stores.contract import Item, check_items, together
 from gemlet.stores.points import (
     DENSE,
@@ -41,10 +38,10 @@ from gemlet.stores.points import (
     uuid_of,
     words_of,
 )
+from gemlet.stores.qdrantserver import QdrantServer
 from gemlet.vectors import FloatArray
 
 _PAGE = 1000  # points read at a time
-_TIMEOUT_S = 60
 _SEEN = 400  # candidates of a search, at the least: Qdrant's hnsw_ef
 
 
@@ -53,22 +50,9 @@ class QdrantStore:
 
     def __init__(self, address: Address) -> None:
         """Raises MissingExtra; StoreError when another process uses the folder."""
-        try:
-            from qdrant_client import QdrantClient, models
-        except ImportError:
-            raise MissingExtra("qdrant", "Qdrant") from None
-        self.shown, self._address = address.shown, address
-        self._models = models
-        self._name = address.name
-        self._lock = threading.RLock()
-        self._local = address.kind == "qdrant+local"
-        with self._guarded():
-            key = address.secret or os.environ.get("QDRANT_API_KEY")
-            self._client: Any = (
-                QdrantClient(**({"location": MEMORY} if address.where == MEMORY else {"path": address.where}))
-                if self._local
-                else QdrantClient(url=address.where, api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
-            )
+        self._server = QdrantServer(address)
+        self._models = self._server.models
+        self.shown, self._name = address.shown, address.name
 
     def __enter__(self) -> Self:
         return self
@@ -78,17 +62,16 @@ class QdrantStore:
 
     def close(self) -> None:
         """See Writable."""
-        with self._lock:
-            self._client.close()
+        self._server.close()
 
     # What is here
 
     def meta(self, key: str) -> Any:
         """See Writable."""
-        with self._guarded():
-            if not self._client.collection_exists(self._name):
+        with self._server.asked() as client:
+            if not client.collection_exists(self._name):
                 return None
-            found = self._client.retrieve(self._name, [settings_id()], with_payload=True)
+            found = client.retrieve(self._name, [settings_id()], with_payload=True)
         return found[0].payload.get(key) if found else None
 
     def files(self, below: str | None = None) -> list[StoredFile]:
@@ -101,8 +84,8 @@ class QdrantStore:
     def size(self) -> int:
         """See Searched."""
         wanted = self._models.Filter(must=[one_of(self._models, "what", [PASSAGE])])
-        with self._guarded():
-            return int(self._client.count(self._name, count_filter=wanted, exact=True).count)
+        with self._server.asked() as client:
+            return int(client.count(self._name, count_filter=wanted, exact=True).count)
 
     def nearest(
         self, vector: FloatArray, k: int, wanted: Filter = EVERYTHING, *, exact: bool = False
@@ -122,28 +105,21 @@ class QdrantStore:
     def passages(self, ids: Iterable[int]) -> list[StoredPassage]:
         """See Searched."""
         wanted = [int(i) for i in ids]
-        with self._guarded():
-            found = self._client.retrieve(self._name, [uuid_of(i) for i in wanted], with_payload=True)
-        payloads = {UUID(point.id).int: point.payload for point in found}
+        payloads = {UUID(point.id).int: point.payload for point in self._points(wanted, True)}
         paths = self._paths(sorted({payload["document"] for payload in payloads.values()}))
         return [stored_passage(i, payloads[i], paths[payloads[i]["document"]]) for i in wanted if i in payloads]
 
     def passages_of(self, path: str | os.PathLike[str]) -> list[StoredPassage]:
         """See Searched. A row is found by its name, a file from any folder."""
         for name in dict.fromkeys((os.fspath(path), os.path.abspath(path))):
-            with self._guarded():
-                found = self._client.retrieve(self._name, [uuid_of(id_of(name, None))], with_payload=True)
-            if found:
-                return self.passages(id_of(name, ord_) for ord_ in range(found[0].payload["passages"]))
+            if found := self._there([name]):
+                return self.passages(id_of(name, ord_) for ord_ in range(found[name]))
         return []
 
     def vectors(self, ids: Sequence[int]) -> tuple[Scales, Codes]:
         """See Searched."""
         wanted = [int(i) for i in ids]
-        with self._guarded():
-            found = self._client.retrieve(
-                self._name, [uuid_of(i) for i in wanted], with_payload=False, with_vectors=[DENSE]
-            )
+        found = self._points(wanted, False, [DENSE])
         vectors = {UUID(point.id).int: point.vector[DENSE] for point in found}
         codes, scales = quantise(np.array([vectors[i] for i in wanted], np.float32).reshape(len(wanted), -1))
         return scales, codes
@@ -159,31 +135,31 @@ class QdrantStore:
         dense = models.VectorParams(size=made["dim"], distance=models.Distance.COSINE, datatype=models.Datatype.FLOAT16)
         words = models.SparseVectorParams(modifier=models.Modifier.IDF)
         settings = {"what": SETTINGS, "fingerprint": json.dumps(made), "dim": made["dim"], "model": model}
-        with self._guarded():
-            if not self._client.collection_exists(self._name):
-                self._client.create_collection(
+        with self._server.asked() as client:
+            if not client.collection_exists(self._name):
+                client.create_collection(
                     self._name, vectors_config={DENSE: dense}, sparse_vectors_config={WORDS: words}
                 )
-            if not self._local:  # a folder has no such indexes
+            if not self._server.local:  # a folder has no such indexes
                 for key in KEYWORDS:
-                    self._client.create_payload_index(self._name, key, models.PayloadSchemaType.KEYWORD)
-                self._client.create_payload_index(self._name, "mtime", models.PayloadSchemaType.FLOAT)
-                self._client.create_payload_index(self._name, "document", models.PayloadSchemaType.INTEGER)
-            self._write([models.PointStruct(id=settings_id(), vector={}, payload=settings)])
+                    client.create_payload_index(self._name, key, models.PayloadSchemaType.KEYWORD)
+                client.create_payload_index(self._name, "mtime", models.PayloadSchemaType.FLOAT)
+                client.create_payload_index(self._name, "document", models.PayloadSchemaType.INTEGER)
+            self._write(client, [models.PointStruct(id=settings_id(), vector={}, payload=settings)])
 
     def put(self, items: Iterable[Item]) -> None:
         """See Writable; but a file is not there whole at one moment, see above."""
         for batch in together(check_items(items, self.meta("dim") or 0, self.shown)):
-            with self._guarded():
-                self._put(batch)
+            with self._server.asked() as client:
+                self._put(client, batch)
 
     def remove(self, paths: Iterable[str]) -> int:
         """See Writable."""
         found = self._there(list(dict.fromkeys(paths)))
         gone = [id_of(path, ord_) for path, passages in found.items() for ord_ in range(passages)]
-        with self._guarded():
-            self._delete(gone)
-            self._delete([id_of(path, None) for path in found])
+        with self._server.asked() as client:
+            self._delete(client, gone)
+            self._delete(client, [id_of(path, None) for path in found])
         return len(found)
 
     def finish(self) -> None:
@@ -191,15 +167,15 @@ class QdrantStore:
 
     def drop(self) -> None:
         """See Writable."""
-        with self._guarded():
-            self._client.delete_collection(self._name)
+        with self._server.asked() as client:
+            client.delete_collection(self._name)
 
     # Inside
 
     def _best(self, query: Any, using: str, k: int, wanted: Filter, how: Any) -> list[tuple[int, float]]:
         chosen = self._filter(wanted)
-        with self._guarded():
-            found = self._client.query_points(
+        with self._server.asked() as client:
+            found = client.query_points(
                 self._name, query=query, using=using, limit=k, query_filter=chosen, search_params=how,
                 with_payload=False,
             ).points  # fmt: skip
@@ -222,8 +198,8 @@ class QdrantStore:
         """Of all points that meet the conditions."""
         offset: Any = None
         while True:
-            with self._guarded():
-                points, offset = self._client.scroll(
+            with self._server.asked() as client:
+                points, offset = client.scroll(
                     self._name, scroll_filter=self._models.Filter(must=must), limit=_PAGE, offset=offset,
                     with_payload=fields,
                 )  # fmt: skip
@@ -242,65 +218,30 @@ class QdrantStore:
 
     def _there(self, paths: list[str]) -> dict[str, int]:
         """How many passages there may be of each of these files that is here."""
-        with self._guarded():
-            ids = [uuid_of(id_of(path, None)) for path in paths]
-            found = self._client.retrieve(self._name, ids, with_payload=["path", "passages"])
+        found = self._points([id_of(path, None) for path in paths], ["path", "passages"])
         return {point.payload["path"]: point.payload["passages"] for point in found}
 
-    def _put(self, batch: list[Item]) -> None:
+    def _points(self, ids: list[int], payload: bool | list[str], vectors: bool | list[str] = False) -> list[Any]:
+        with self._server.asked() as client:
+            names = [uuid_of(i) for i in ids]
+            found: list[Any] = client.retrieve(self._name, names, with_payload=payload, with_vectors=vectors)
+            return found
+
+    def _put(self, client: Any, batch: list[Item]) -> None:
         models = self._models
         there = self._there([item.file.path for item in batch])
         most = {item.file.path: max(there.get(item.file.path, 0), len(item.passages)) for item in batch}
-        self._write([file_point(models, item.file, passages=most[item.file.path]) for item in batch])
-        self._write([point for item in batch for point in passage_points(models, item)])
+        self._write(client, [file_point(models, item.file, passages=most[item.file.path]) for item in batch])
+        self._write(client, [point for item in batch for point in passage_points(models, item)])
         old = [id_of(item.file.path, o) for item in batch for o in range(len(item.passages), most[item.file.path])]
-        self._delete(old)
-        self._write([file_point(models, item.file) for item in batch])
+        self._delete(client, old)
+        self._write(client, [file_point(models, item.file) for item in batch])
 
-    def _write(self, points: list[Any]) -> None:
+    def _write(self, client: Any, points: list[Any]) -> None:
         if points:
-            self._client.upsert(self._name, points, wait=True)
+            client.upsert(self._name, points, wait=True)
 
-    def _delete(self, ids: list[int]) -> None:
+    def _delete(self, client: Any, ids: list[int]) -> None:
         for begin in range(0, len(ids), _PAGE):
             some = [uuid_of(i) for i in ids[begin : begin + _PAGE]]
-            self._client.delete(self._name, self._models.PointIdsList(points=some), wait=True)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Threads take turns; the client's errors become gemlet's, its advice to the programmer nobody's."""
-        from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
-
-        with self._lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            try:
-                yield
-            except UnexpectedResponse as error:
-                raise self._refused(error) from None
-            except ResponseHandlingException as error:
-                reason = self._address.clean(str(error))
-                raise StoreError(
-                    f"cannot reach {self.shown} ({reason}): is the server running, and the port right? {_KEPT}"
-                ) from None
-            except (RuntimeError, ValueError) as error:  # of a folder
-                raise self._told(error) from None
-
-    def _refused(self, error: Any) -> StoreError:
-        if error.status_code == 404:
-            return self._missing()
-        if error.status_code in (401, 403):
-            return StoreError(f"{self.shown} refuses the key: set QDRANT_API_KEY to the right one")
-        content = self._address.clean(error.content.decode("utf-8", "replace"))[:300]
-        return StoreError(f"{self.shown} refused ({error.status_code}): {content}")
-
-    def _told(self, error: Exception) -> StoreError:
-        reason = self._address.clean(str(error))
-        if "already accessed" in reason:
-            return StoreError(f"another process uses {self.shown}: wait for it, or run a Qdrant server for several")
-        return self._missing() if "not found" in reason else StoreError(f"{self.shown}: {reason}")
-
-    def _missing(self) -> StoreNotFound:
-        return StoreNotFound(self.shown, f"make it with `gemlet index FOLDER --store {self.shown}`")
-
-
-_KEPT = "what was complete is in it, and the same command goes on from there"
+            client.delete(self._name, self._models.PointIdsList(points=some), wait=True)
