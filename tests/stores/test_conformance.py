@@ -25,6 +25,7 @@ def test_what_goes_in_comes_out(store: Writable) -> None:
     new = item("/d/a.py", "def one(): pass", "def two(): pass", kind="code", language="python")
     store.put([new])
     assert store.size() == 2
+    assert store.counts() == {"files": 1, "passages": 2}
     assert store.files() == [new.file]
     found = store.passages_of("/d/a.py")
     assert [(p.text, p.title, p.first_line, p.last_line, p.page, p.ord) for p in found] == [
@@ -252,7 +253,13 @@ def test_vectors_made_otherwise_are_refused(store: Writable, url: str) -> None:
 def test_what_is_not_there_is_said_so_with_a_cure(url: str) -> None:
     with stores.open(url) as store:
         assert store.meta("fingerprint") is None
-        for ask in (store.size, store.files, lambda: store.keyword("a", 1), lambda: store.passages_of("/a")):
+        for ask in (
+            store.size,
+            store.counts,
+            store.files,
+            lambda: store.keyword("a", 1),
+            lambda: store.passages_of("/a"),
+        ):
             with pytest.raises(StoreNotFound, match="gemlet index"):
                 ask()
         with pytest.raises(GemletError):

@@ -38,8 +38,8 @@ class Item:
 class Writable(Searched, Protocol):
     """A store that can be written, too. Any number of threads may use one; they take turns.
 
-    Besides what Searched has, and meta() and files() to look at, five methods write. Every method raises StoreError
-    when the database cannot be reached or refuses; the message names the place, without a password.
+    Besides what Searched has, and meta(), files() and counts() to look at, five methods write. Every method raises
+    StoreError when the database cannot be reached or refuses; the message names the place, without a password.
     """
 
     shown: str
@@ -50,6 +50,9 @@ class Writable(Searched, Protocol):
 
     def files(self, below: str | None = None) -> list[StoredFile]:
         """The files that are here, in the order of their paths; `below`: those at or in this absolute path."""
+
+    def counts(self) -> dict[str, int]:
+        """How many "files" and "passages" there are; of very many an estimate."""
 
     def prepare(self, made: dict[str, Any], model: str) -> None:
         """Make the place for vectors that were made so; see that they are, if it is there already.

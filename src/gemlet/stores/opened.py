@@ -3,7 +3,6 @@
 import json
 import os
 import threading
-from collections import Counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -87,12 +86,9 @@ class StoreIndex:
     def status(self) -> dict[str, Any]:
         """What the store holds, and what its vectors were made with: in JSON's types. Raises StoreNotFound."""
         made = json.loads(self.store.meta("fingerprint") or "{}")
-        files = self.store.files()
         return {
             "path": self.address.shown,
-            "files": len(files),
-            "passages": self.store.size(),
-            "kinds": dict(sorted(Counter(file.kind for file in files).items())),
+            **self.store.counts(),
             "roots": [],
             "model": self.store.meta("model"),
             **{key: made.get(key) for key in ("quantization", "dim", "chunker")},

@@ -95,7 +95,7 @@ class PgServer:
         shown, codes = self.address.shown, self._psycopg.errors
         reason = self.address.clean(getattr(getattr(error, "diag", None), "message_primary", None) or str(error))
         if isinstance(error, codes.UndefinedTable | codes.InvalidSchemaName):
-            return StoreNotFound(shown, f"make it with `gemlet index FOLDER --store {shown}`, or look at its schema")
+            return StoreNotFound(shown, f"make it with `gemlet index FOLDER --store '{shown}'`, or look at its schema")
         if isinstance(error, codes.InsufficientPrivilege):
             return StoreError(f"{shown} does not allow this: {reason}; ask whoever runs the database for the right")
         if isinstance(error, codes.DiskFull):

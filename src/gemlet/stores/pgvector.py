@@ -38,7 +38,7 @@ from gemlet.stores.terms import AVERAGE, tokens, tsvector
 from gemlet.vectors import FloatArray
 
 COUNTED = 200_000
-"""Passages from which on their number is PostgreSQL's own estimate."""
+"""Rows from which on their number is PostgreSQL's own estimate."""
 
 _MOST_SEEN = 1000  # what pgvector's ef_search may be
 _MOST_MEMORY = 2 << 30  # bytes that building an index may take of the server's
@@ -83,13 +83,13 @@ class PgStore:
         sql = f"SELECT {columns} FROM {self._schema}.files WHERE {where} ORDER BY path"
         return [StoredFile(*row) for row in self._server.rows(sql, () if below is None else inside(below))]
 
+    def counts(self) -> dict[str, int]:
+        """See Writable."""
+        return {name: self._count(name) for name in ("files", "passages")}
+
     def size(self) -> int:
         """See Searched. Of very many passages it is an estimate."""
-        sql = "SELECT reltuples FROM pg_class WHERE oid = %s::regclass"
-        about = int(self._server.rows(sql, [f"{self._schema}.passages"])[0][0])
-        if about >= COUNTED:
-            return about
-        return int(self._server.rows(f"SELECT count(*) FROM {self._schema}.passages")[0][0])
+        return self._count("passages")
 
     def nearest(
         self, vector: FloatArray, k: int, wanted: Filter = EVERYTHING, *, exact: bool = False
@@ -187,6 +187,13 @@ class PgStore:
         self._known.clear()
 
     # Inside
+
+    def _count(self, table: str) -> int:
+        sql = "SELECT reltuples FROM pg_class WHERE oid = %s::regclass"
+        about = int(self._server.rows(sql, [f"{self._schema}.{table}"])[0][0])
+        return (
+            about if about >= COUNTED else int(self._server.rows(f"SELECT count(*) FROM {self._schema}.{table}")[0][0])
+        )
 
     def _setting(self, key: str) -> Any:
         """What prepare() wrote, and nobody changes. Raises StoreNotFound before that."""

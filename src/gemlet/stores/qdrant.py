@@ -81,11 +81,13 @@ class QdrantStore:
         wanted = [f for f in found if inside is None or f.path == below or f.path.startswith(inside)]
         return sorted(wanted, key=lambda file: file.path)
 
+    def counts(self) -> dict[str, int]:
+        """See Writable."""
+        return {"files": self._count(FILE), "passages": self._count(PASSAGE)}
+
     def size(self) -> int:
         """See Searched."""
-        wanted = self._models.Filter(must=[one_of(self._models, "what", [PASSAGE])])
-        with self._server.asked() as client:
-            return int(client.count(self._name, count_filter=wanted, exact=True).count)
+        return self._count(PASSAGE)
 
     def nearest(
         self, vector: FloatArray, k: int, wanted: Filter = EVERYTHING, *, exact: bool = False
@@ -171,6 +173,11 @@ class QdrantStore:
             client.delete_collection(self._name)
 
     # Inside
+
+    def _count(self, what: str) -> int:
+        wanted = self._models.Filter(must=[one_of(self._models, "what", [what])])
+        with self._server.asked() as client:
+            return int(client.count(self._name, count_filter=wanted, exact=True).count)
 
     def _best(self, query: Any, using: str, k: int, wanted: Filter, how: Any) -> list[tuple[int, float]]:
         chosen = self._filter(wanted)

@@ -86,4 +86,4 @@ class QdrantServer:
 
     def _missing(self) -> StoreNotFound:
         shown = self._address.shown
-        return StoreNotFound(shown, f"make it with `gemlet index FOLDER --store {shown}`")
+        return StoreNotFound(shown, f"make it with `gemlet index FOLDER --store '{shown}'`")

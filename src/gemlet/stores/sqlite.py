@@ -51,6 +51,11 @@ class SqliteStore:
         inside = below if below is None else below.rstrip(os.sep) + os.sep
         return [f for f in self._store.files() if inside is None or f.path == below or f.path.startswith(inside)]
 
+    def counts(self) -> dict[str, int]:
+        """See Writable."""
+        found = self._store.counts()
+        return {"files": found["files"], "passages": found["passages"]}
+
     def size(self) -> int:
         """See Searched."""
         return self._store.size()
