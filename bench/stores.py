@@ -122,10 +122,10 @@ def _items(vectors: FloatArray) -> Iterator[Item]:
 
 def _texts(count: int, words: int, seed: int) -> Iterator[str]:
     random = np.random.default_rng(seed)
-    chances = 1 / np.arange(1, VOCABULARY + 1)
-    chances /= chances.sum()
+    chances = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
     for _ in range(count):
-        yield " ".join(f"w{number}" for number in random.choice(VOCABULARY, words, p=chances))
+        drawn = np.searchsorted(chances, random.random(words) * chances[-1])
+        yield " ".join(f"w{number}" for number in drawn.tolist())
 
 
 def _timed(times: list[float], ask: Any, *arguments: Any) -> list[tuple[int, float]]:

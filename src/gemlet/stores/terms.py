@@ -38,11 +38,11 @@ class Term:
     @property
     def tsquery(self) -> str:
         """As PostgreSQL's tsquery."""
-        return " <-> ".join(quoted(part) for part in self.parts) + (":*" if self.beginning else "")
+        return " <-> ".join(f"'{part}'" for part in self.parts) + (":*" if self.beginning else "")
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text, in order."""
+    """The words of a text, in order: letters, digits and marks, and so nothing that SQL would have to quote."""
     return _folded(words(text))
 
 
@@ -58,7 +58,7 @@ def tsvector(found: list[str]) -> str:
     for place, word in enumerate(found, 1):
         if place <= _PLACES and len(at := places.setdefault(word, [])) < _MANY:
             at.append(place)
-    return " ".join(f"{quoted(word)}:{','.join(map(str, at))}" for word, at in places.items())
+    return " ".join(f"'{word}':{','.join(map(str, at))}" for word, at in places.items())
 
 
 def weights(found: list[str]) -> tuple[list[int], list[float]]:
@@ -76,11 +76,6 @@ def number_of(word: str) -> int:
 def rarity(having: int, passages: int) -> float:
     """What a word weighs that so many passages have, as FTS5 has it: never nothing."""
     return max(1e-6, math.log((passages - having + 0.5) / (having + 0.5)))
-
-
-def quoted(word: str) -> str:
-    """A word as PostgreSQL reads it in a tsvector or a tsquery."""
-    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _terms(sought: Iterable[str]) -> list[Term]:
