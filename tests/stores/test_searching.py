@@ -185,6 +185,9 @@ def test_options_that_exclude_each_other(tmp_path: Path) -> None:
     done = run("search", "--store", "postgresql://h/d", "--index", "x.db", "word", home=tmp_path)
     assert done.returncode == 2
     assert "take one of --index and --store" in done.stderr
+    done = run("index", ".", "--store", "own.db", "--index", "x.db", home=tmp_path)
+    assert done.returncode == 2
+    assert "own.db is an index itself" in done.stderr
 
 
 @pytest.mark.parametrize("verb", [["index", "."], ["search", "word"], ["ask", "--quote", "word"], ["mcp"]])

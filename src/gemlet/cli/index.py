@@ -83,15 +83,12 @@ def command(
 
     options: dict[str, Any] = {"model": model, "quantization": quantization, "threads": threads, "offline": offline}
     with ExitStack() as stack:
-        there = _destination(store, stack)
+        there, index_path = _destination(store, index_path, stack)
         if there is not None:
-            index_path = str(there.index_path) if index_path is None else index_path
             options |= {"model": model or there.made.get("model"), "truncate_dim": there.made.get("truncate_dim")}
         if dim:
             options["truncate_dim"] = int(dim)
         index = stack.enter_context(Index(index_path, **options))
-        if there is not None and there.is_index:
-            there = None
         if status:
             _tell_status(index, there, as_json)
         elif remove:
@@ -103,14 +100,23 @@ def command(
             _run(index, there, paths, walk, rebuild=rebuild, watch=watch, as_json=as_json)
 
 
-def _destination(store: str | None, stack: ExitStack) -> "Destination | None":
+def _destination(
+    store: str | None, index_path: str | None, stack: ExitStack
+) -> "tuple[Destination | None, str | None]":
+    """(the database, None without one; the index that is kept beside it). An SQLite file is an index itself."""
     if store is None:
-        return None
+        return None, index_path
+    from gemlet.stores import address_of
+
+    if (address := address_of(store)).kind == "sqlite":
+        if index_path is not None:
+            raise click.UsageError(f"{store} is an index itself: leave --index out, or name a database with --store")
+        return None, address.where
     from gemlet.cli.storing import Destination
 
     there = Destination(store)
     stack.callback(there.close)
-    return there
+    return there, str(there.index_path) if index_path is None else index_path
 
 
 def _run(

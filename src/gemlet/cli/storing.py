@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,23 +25,18 @@ class Destination:
     def __init__(self, url: str) -> None:
         """Reach the database: what cannot be is told before hours of work. Raises InputError, StoreError."""
         self.address = address_of(url)
-        self.index_path: Path = Path(self.address.where) if self.is_index else index_beside(self.address)
+        self.index_path = index_beside(self.address)
         self.made: dict[str, Any] = {}
         self._opened = StoreIndex(url)
-        if not self.is_index and (dim := self._opened.store.meta("dim")):
+        if dim := self._opened.store.meta("dim"):
             self.made = {"model": self._opened.store.meta("model"), "truncate_dim": dim}
-
-    @property
-    def is_index(self) -> bool:
-        """Whether the URL names an SQLite file, which is an index itself."""
-        return self.address.kind == "sqlite"
 
     def close(self) -> None:
         """Give the connection back."""
         self._opened.close()
 
     def publish(self, index: "Index", *, anew: bool) -> dict[str, Any]:
-        """Bring the database up to date; tells it on one line, and returns it as JSON's types."""
+        """Bring the database up to date; returns what was done, in JSON's types."""
         done = publish(index, self._opened.store, anew=anew)
         for path in done.skipped:
             click.echo(f"gemlet: {path}: its name is no UTF-8, which no database takes", err=True)
