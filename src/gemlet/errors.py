@@ -133,9 +133,11 @@ class StoreError(GemletError):
 class StoreNotFound(StoreError):
     """There is no index where one was looked for."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, cure: str = "make it with `gemlet index FOLDER`, or name another with --index"
+    ) -> None:
         self.path = path
-        super().__init__(f"there is no index {path}: make it with `gemlet index FOLDER`, or name another with --index")
+        super().__init__(f"there is no index {path}: {cure}")
 
 
 class StoreMismatch(StoreError):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol
 
 from gemlet.ask import ask
 from gemlet.errors import GemletError, InputError, MissingExtra
@@ -95,7 +95,17 @@ class Status:
     unreadable: list[str]
 
 
-def make_server(index: Searchable, writer: Writer | None = None) -> Any:
+class Told(Searchable, Protocol):
+    """An index, or a store in a database, that can be searched and tells what it is."""
+
+    def status(self) -> dict[str, Any]:
+        """At least "path", "roots", "files" and "passages"."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(path, reason) of each file that could not be read."""
+
+
+def make_server(index: Told, writer: Writer | None = None) -> Any:
     """Return an MCPServer with four tools that only read. Raises MissingExtra."""
     try:
         from mcp.server import MCPServer
@@ -128,7 +138,7 @@ def _telling(tool: Callable[..., Any], told: type[Exception]) -> Callable[..., A
 class Tools:
     """What the tools do, in Python; their docstrings are what a model reads."""
 
-    def __init__(self, index: Searchable, writer: Writer | None) -> None:
+    def __init__(self, index: Told, writer: Writer | None) -> None:
         self._index, self._writer = index, writer
 
     def search(
@@ -210,14 +220,13 @@ class Tools:
 
     def index_status(self) -> Status:
         """Say which folders are indexed, how many files and passages there are, and which files could not be read."""
-        store = self._index.store
-        counts = store.counts()
-        unreadable = [_shown(f"{path}: {reason}") for path, reason in store.problems()[:100]]
+        facts = self._index.status()
+        unreadable = [_shown(f"{path}: {reason}") for path, reason in self._index.problems()[:100]]
         return Status(
-            index=_shown(str(store.path)),
-            roots=[_shown(root) for root in store.roots()],
-            files=counts["files"],
-            passages=counts["passages"],
+            index=_shown(facts["path"]),
+            roots=[_shown(root) for root in facts["roots"]],
+            files=facts["files"],
+            passages=facts["passages"],
             unreadable=unreadable,
         )
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gemlet.cli.options import Quantization, quantization_option
+from gemlet.cli.options import Quantization, quantization_option, store_option
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
     from gemlet.generate import Writer
     from gemlet.index import Index
     from gemlet.search import Filter
+    from gemlet.stores.opened import StoreIndex
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,12 +31,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def index_options(command: F) -> F:
-    """Add --index, --model, --quantization, --threads and --offline."""
+    """Add --index, --store, --model, --quantization, --threads and --offline."""
     for option in (
         click.option("--offline", is_flag=True, help="Never touch the network."),
         click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use."),
         quantization_option,
         click.option("--model", metavar="NAME", help="A name, folder or .gguf file.  [default: what made the index]"),
+        store_option,
         click.option("--index", "index_path", metavar="FILE", help="Default: $GEMLET_INDEX, or the user's own index."),
     ):
         command = option(command)
@@ -43,9 +45,23 @@ def index_options(command: F) -> F:
 
 
 def open_index(
-    index_path: str | None, model: str | None, quantization: Quantization | None, threads: int | None, offline: bool
-) -> "Index":
-    """The Index of index_options."""
+    index_path: str | None,
+    store: str | None,
+    model: str | None,
+    quantization: Quantization | None,
+    threads: int | None,
+    offline: bool,
+) -> "Index | StoreIndex":
+    """The index of index_options, or the store."""
+    if store is not None:
+        if index_path is not None:
+            raise click.UsageError("take one of --index and --store")
+        from gemlet.stores import address_of
+        from gemlet.stores.opened import StoreIndex
+
+        if (address := address_of(store)).kind != "sqlite":
+            return StoreIndex(store, model=model, quantization=quantization, threads=threads, offline=offline)
+        index_path = address.where
     from gemlet.index import Index
 
     return Index(index_path, model=model, quantization=quantization, threads=threads, offline=offline)

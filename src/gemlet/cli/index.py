@@ -2,18 +2,20 @@
 
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemlet.cli.options import Quantization, quantization_option
+from gemlet.cli.options import Quantization, quantization_option, store_option
 from gemlet.folders import shown
 from gemlet.vectors import MATRYOSHKA_DIMS
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from gemlet.cli.storing import Destination
     from gemlet.index import Index, Pace, Report
 
 LISTED = 20  # problems; `--status` lists them all
@@ -27,6 +29,7 @@ Examples:
   gemlet index . --index project.db        a project's own
   gemlet index --status
   gemlet index --remove ~/papers
+  gemlet index ~/notes --store postgresql://ann@db.example/team
 \b
 What has not changed is not read again. Left out are hidden files, and what
 .gitignore and .gemletignore say. Ctrl-C is safe: the same command goes on.
@@ -44,6 +47,7 @@ What has not changed is not read again. Left out are hidden files, and what
 @click.option("--remove", is_flag=True, help="Take PATHS out of the index; the files are untouched.")
 @click.option("--rebuild", is_flag=True, help="Make it anew, with --model, --quantization or --dim changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@store_option
 @quantization_option
 @click.option("--model", help="A published name, a folder or a .gguf file; default: what the index was made with.")
 @click.option("--threads", type=click.IntRange(1), help="Default: as many as the process may use.")
@@ -59,6 +63,7 @@ def command(
     remove: bool,
     rebuild: bool,
     as_json: bool,
+    store: str | None,
     model: str | None,
     quantization: Quantization | None,
     threads: int | None,
@@ -77,28 +82,62 @@ def command(
     from gemlet.index import Index
 
     options: dict[str, Any] = {"model": model, "quantization": quantization, "threads": threads, "offline": offline}
-    with Index(index_path, truncate_dim=int(dim) if dim else None, **options) as index:
+    with ExitStack() as stack:
+        there, index_path = _destination(store, index_path, stack)
+        if there is not None:
+            options |= {"model": model or there.made.get("model"), "truncate_dim": there.made.get("truncate_dim")}
+        if dim:
+            options["truncate_dim"] = int(dim)
+        index = stack.enter_context(Index(index_path, **options))
         if status:
-            _tell_status(index, as_json)
+            _tell_status(index, there, as_json)
         elif remove:
-            removed = index.remove(paths, listener=Bar())
-            click.echo(json.dumps({"removed": removed}) if as_json else f"{_files(removed)} taken out of {index.path}")
+            removed = there.remove(index, paths) if there else index.remove(paths, listener=Bar())
+            told = f"{_files(removed)} taken out of {there.address.shown if there else index.path}"
+            click.echo(json.dumps({"removed": removed}) if as_json else told)
         else:
-            _run(index, paths, {"hidden": hidden, "follow": follow}, rebuild=rebuild, watch=watch, as_json=as_json)
+            walk = {"hidden": hidden, "follow": follow}
+            _run(index, there, paths, walk, rebuild=rebuild, watch=watch, as_json=as_json)
+
+
+def _destination(
+    store: str | None, index_path: str | None, stack: ExitStack
+) -> "tuple[Destination | None, str | None]":
+    """(the database, None without one; the index that is kept beside it). An SQLite file is an index itself."""
+    if store is None:
+        return None, index_path
+    from gemlet.stores import address_of
+
+    if (address := address_of(store)).kind == "sqlite":
+        if index_path is not None:
+            raise click.UsageError(f"{store} is an index itself: leave --index out, or name a database with --store")
+        return None, address.where
+    from gemlet.cli.storing import Destination
+
+    there = Destination(store)
+    stack.callback(there.close)
+    return there, str(there.index_path) if index_path is None else index_path
 
 
 def _run(
-    index: "Index", paths: tuple[str, ...], walk: dict[str, Any], *, rebuild: bool, watch: bool, as_json: bool
+    index: "Index",
+    there: "Destination | None",
+    paths: tuple[str, ...],
+    walk: dict[str, Any],
+    *,
+    rebuild: bool,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     try:
         with Bar() as bar:
             if watch:
                 for number, report in enumerate(index.watch(paths, **walk, listener=bar)):
                     if not number or _is_news(report):
-                        _tell(index, report, bar, as_json)
+                        _tell(index, there, report, bar, as_json)
                 return
             report = index.rebuild(listener=bar) if rebuild else index.update(paths, **walk, listener=bar)
-            _tell(index, report, bar, as_json)
+            _tell(index, there, report, bar, as_json, anew=rebuild)
     except KeyboardInterrupt:
         click.echo("gemlet: interrupted: what was complete is in the index, and the same command goes on", err=True)
         sys.exit(INTERRUPTED)
@@ -108,11 +147,17 @@ def _is_news(report: "Report") -> bool:
     return bool(report.added or report.changed or report.moved or report.removed)
 
 
-def _tell(index: "Index", report: "Report", bar: "Bar", as_json: bool) -> None:
+def _tell(
+    index: "Index", there: "Destination | None", report: "Report", bar: "Bar", as_json: bool, *, anew: bool = False
+) -> None:
+    """Say what a run did; with a database, bring that up to date first."""
     bar.close()
+    done = there.publish(index, anew=anew) if there else None
     if as_json:
         facts = {"index": str(index.path), **asdict(report)}
         facts["problems"] = [{"path": path, "reason": reason} for path, reason in report.problems]
+        if done:
+            facts["store"] = done
         click.echo(json.dumps(facts))
         return
     for path, reason in report.problems[:LISTED]:
@@ -120,6 +165,8 @@ def _tell(index: "Index", report: "Report", bar: "Bar", as_json: bool) -> None:
     if (more := len(report.problems) - LISTED) > 0:
         click.echo(f"gemlet: ... and {more:,} more: `gemlet index --status` lists them all", err=True)
     click.echo(_summary(index, report))
+    if there and done:
+        click.echo(there.told(done))
 
 
 def _summary(index: "Index", report: "Report") -> str:
@@ -138,9 +185,9 @@ def _summary(index: "Index", report: "Report") -> str:
     return f"{index.path}: {'; '.join(parts)} ({_duration(report.seconds)})"
 
 
-def _tell_status(index: "Index", as_json: bool) -> None:
-    facts = index.status()
-    problems = index.store.problems()
+def _tell_status(index: "Index", there: "Destination | None", as_json: bool) -> None:
+    facts = there.status(index) if there else index.status()
+    problems = index.problems() if index.path.exists() else []
     if as_json:
         facts["unread"] = [{"path": path, "reason": reason} for path, reason in problems]
         click.echo(json.dumps(facts))

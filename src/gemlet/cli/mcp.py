@@ -28,5 +28,5 @@ def command(llm: str | None, llm_url: str | None, llm_remote: bool, **rest: Any)
 
     writer = writer_for(llm, llm_url, llm_remote) if llm or llm_url else None
     with open_index(**rest) as index:
-        _ = index.store  # an index that is not there is told now, not to the client
+        index.store.size()  # an index that is not there is told now, not to the client
         make_server(index, writer).run("stdio")

@@ -24,6 +24,10 @@ quantization_option = click.option(
     help="Of the weights; default: what a .gguf file holds, q8_0 for a checkpoint; f32 is exact.",
 )
 
+store_option = click.option(
+    "--store", metavar="URL", help="A database: postgresql://USER@HOST/DATABASE, qdrant://HOST:6333/COLLECTION."
+)
+
 
 def model_options(command: F) -> F:
     """Add --model, --quantization, --threads and --offline."""

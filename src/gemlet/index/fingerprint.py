@@ -35,7 +35,7 @@ def fingerprint(digest: str, quantization: str, dim: int) -> Fingerprint:
     }
 
 
-def check(path: Path, stored: str, asked: Fingerprint) -> None:
+def check(path: Path | str, stored: str, asked: Fingerprint) -> None:
     """Raise StoreMismatch, with the cure, unless the index at `path` was made with what is asked for."""
     made = json.loads(stored)
     for key, cure in _CURES.items():

@@ -210,6 +210,10 @@ class Index:
             "digest": made.get("model"),
         }
 
+    def problems(self) -> list[tuple[str, str]]:
+        """(path, reason) of each file that could not be read. Raises StoreNotFound, StoreError."""
+        return self.store.problems()
+
     def release(self) -> None:
         """Let go of the model, unless it is the caller's; who needs it again loads it in a moment."""
         if not isinstance(self._model, Embedder):

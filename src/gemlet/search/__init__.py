@@ -22,7 +22,7 @@ from gemlet.search.hits import Hit, Mode, Results
 from gemlet.search.like import vector_of
 from gemlet.search.searchable import Searchable
 from gemlet.search.snippets import Snippet, folded_words, overlaps, shared_words, snippet_of, units
-from gemlet.store import Filter, Store, StoredPassage
+from gemlet.store import Filter, Searched, StoredPassage
 from gemlet.vectors import FloatArray
 
 NEAREST = 3
@@ -108,7 +108,14 @@ def _vector(
 
 
 def _candidates(
-    store: Store, query: str, vector: FloatArray, k: int, mode: Mode, exact: bool, wanted: Filter, curve: Curve | None
+    store: Searched,
+    query: str,
+    vector: FloatArray,
+    k: int,
+    mode: Mode,
+    exact: bool,
+    wanted: Filter,
+    curve: Curve | None,
 ) -> list[Candidate]:
     """Candidates in order, by the vector, and by the query's words too unless it is by a file."""
     pool = candidates.by_vector(store, vector, max(BY_VECTOR, 10 * k), wanted, exact=exact)
@@ -117,7 +124,7 @@ def _candidates(
     return candidates.fused(store, vector, pool, candidates.by_word(store, query, max(BY_WORD, 10 * k), wanted), curve)
 
 
-def _passages(store: Store, found: Sequence[Candidate], step: int) -> Iterator[tuple[Candidate, StoredPassage]]:
+def _passages(store: Searched, found: Sequence[Candidate], step: int) -> Iterator[tuple[Candidate, StoredPassage]]:
     """The candidates with their passages, read as far as they are asked for."""
     for begin in range(0, len(found), step):
         part = found[begin : begin + step]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemlet.relevance import WORTH, Curve, word_share
-from gemlet.store import Filter, Store
+from gemlet.store import Filter, Searched
 from gemlet.store.rows import Ids
 from gemlet.store.words import match_terms
 from gemlet.vectors import FloatArray
@@ -41,23 +41,19 @@ class Pool:
     terms: int = 0
 
 
-def by_vector(store: Store, query: FloatArray, k: int, wanted: Filter, *, exact: bool) -> Pool:
+def by_vector(store: Searched, query: FloatArray, k: int, wanted: Filter, *, exact: bool) -> Pool:
     """The k passages closest to a unit vector [dim] float32."""
-    scan = store.scan()
-    allowed = store.allowed(wanted)
-    mask = None if allowed is None else np.isin(scan.ids, allowed, assume_unique=True)
-    ids, cosines = scan.search(query, k, mask, exact=exact)
-    found = [int(i) for i in ids]
-    return Pool(found, dict(zip(found, map(float, cosines), strict=True)), [], {})
+    rows = store.nearest(query, k, wanted, exact=exact)
+    return Pool([row[0] for row in rows], dict(rows), [], {})
 
 
-def by_word(store: Store, query: str, k: int, wanted: Filter) -> Pool:
+def by_word(store: Searched, query: str, k: int, wanted: Filter) -> Pool:
     """The k passages that BM25 puts first."""
     rows = store.keyword(query, k, wanted)
     return Pool([], {}, [row[0] for row in rows], dict(rows), len(match_terms(query)))
 
 
-def fused(store: Store, query: FloatArray, semantic: Pool, keyword: Pool, curve: Curve) -> list[Candidate]:
+def fused(store: Searched, query: FloatArray, semantic: Pool, keyword: Pool, curve: Curve) -> list[Candidate]:
     """All of both pools in one order; a passage found by word alone gets its cosine, too."""
     cosines = semantic.cosines | _cosines(store, query, [i for i in keyword.keyword if i not in semantic.cosines])
     ids = list(cosines)
@@ -88,7 +84,7 @@ def keyword_alone(pool: Pool) -> list[Candidate]:
     return [Candidate(i, pool.bm25[i], None, None, pool.bm25[i], None, rank) for rank, i in enumerate(pool.keyword, 1)]
 
 
-def _cosines(store: Store, query: FloatArray, ids: list[int]) -> dict[int, float]:
+def _cosines(store: Searched, query: FloatArray, ids: list[int]) -> dict[int, float]:
     """Of passages by their stored vectors; one that has left the index meanwhile is left out."""
     if not ids:
         return {}

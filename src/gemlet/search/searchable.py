@@ -2,14 +2,14 @@
 
 from typing import Any, Protocol
 
-from gemlet.store import Store
+from gemlet.store import Searched
 
 
 class Searchable(Protocol):
     """What a search needs of an Index. The embedder is asked for only when a query has to be embedded."""
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Searched:
         """The index itself."""
 
     @property

@@ -13,6 +13,7 @@ from gemlet.store.opened import Opened
 from gemlet.store.rows import Codes, Ids, Root, Scales, StoredFile, StoredPassage
 from gemlet.store.schema import guarded
 from gemlet.store.words import beginnings, match_terms
+from gemlet.vectors import FloatArray
 
 if TYPE_CHECKING:
     from gemlet.scan import ScanFile
@@ -115,6 +116,19 @@ class Store(Opened):
         return np.array([scale for scale, _ in rows], np.float32), codes.reshape(len(rows), -1)
 
     # Searching
+
+    def nearest(
+        self, vector: FloatArray, k: int, wanted: Filter = EVERYTHING, *, exact: bool = False
+    ) -> list[tuple[int, float]]:
+        """The k passages closest to a unit vector [dim] float32: (passage id, cosine), best first.
+
+        exact  compare all codes even in an index so large that bits are compared first
+        """
+        scan = self.scan()
+        allowed = self.allowed(wanted)
+        mask = None if allowed is None else np.isin(scan.ids, allowed, assume_unique=True)
+        ids, cosines = scan.search(vector, k, mask, exact=exact)
+        return list(zip(ids.tolist(), cosines.tolist(), strict=True))
 
     def keyword(
         self, query: str, k: int, wanted: Filter = EVERYTHING, *, title_weight: float = 1.0
