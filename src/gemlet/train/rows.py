@@ -148,8 +148,6 @@ def _pair_names(data: Dataset, path: str, columns: Sequence[str]) -> tuple[list[
 def _scored(path: str, columns: Sequence[str], skip_empty: bool) -> TrainingSet:
     data = read_pairs(path, columns or None, skip_empty=skip_empty)
     texts = list(zip(data.left, data.right, strict=True))
-    if len(set(data.scores.tolist())) < 2:
-        raise InputError(f"{path}: every pair has the score {data.scores[0]:g}: there is nothing to tell apart")
     return TrainingSet(_name(path), "scores", ["anchor", "positive"], texts, data.scores.tolist(), [*data.places], [])
 
 
