@@ -25,7 +25,10 @@ from gemlet.train import Settings, read_training_set
             ["anchor", "positive", "negative_1", "negative_2"],
         ),
         (
-            [{"anchor": "a", "positive": "b", "negatives": ["c", "d"]}, {"anchor": "e", "positive": "f", "negatives": ["g"]}],
+            [
+                {"anchor": "a", "positive": "b", "negatives": ["c", "d"]},
+                {"anchor": "e", "positive": "f", "negatives": ["g"]},
+            ],
             "pairs",
             ["anchor", "positive", "negative_1"],
         ),
@@ -36,7 +39,7 @@ from gemlet.train import Settings, read_training_set
         ),
         ([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}, {"text": "c", "label": "y"}], "labels", ["text"]),
     ],
-)  # fmt: skip
+)
 def test_the_columns_say_what_rows_are(tmp_path: Path, rows: list[Any], kind: str, columns: list[str]) -> None:
     found = read_training_set(write_rows(tmp_path / "rows.jsonl", rows))
     assert (found.kind, found.columns, len(found)) == (kind, columns, len(rows))
@@ -53,7 +56,10 @@ def test_columns_can_be_named_in_any_file(tmp_path: Path) -> None:
 
 
 def test_of_lists_of_negatives_every_row_has_as_many(tmp_path: Path) -> None:
-    rows = [{"anchor": "a", "positive": "b", "negatives": ["c", "d"]}, {"anchor": "e", "positive": "f", "negatives": ["g"]}]
+    rows = [
+        {"anchor": "a", "positive": "b", "negatives": ["c", "d"]},
+        {"anchor": "e", "positive": "f", "negatives": ["g"]},
+    ]
     found = read_training_set(write_rows(tmp_path / "rows.jsonl", rows))
     assert found.texts == [("a", "b", "c"), ("e", "f", "g")]
     assert "the first 1 are taken" in found.notes[0]
@@ -71,17 +77,23 @@ def test_rows_without_text_are_left_out_when_that_is_wanted(tmp_path: Path) -> N
     [
         ([{"anchor": "a", "positive": ""}], r"rows.jsonl:1 has no text in 'positive': fill it, or leave such rows out"),
         ([{"anchor": "a", "positive": None}], r"rows.jsonl:1 has no text in 'positive'"),
-        ([{"anchor": "a", "positive": "b", "negative": "c"}, {"anchor": "a", "positive": "b"}], r"rows.jsonl:2 has no text in 'neg"),
+        (
+            [{"anchor": "a", "positive": "b", "negative": "c"}, {"anchor": "a", "positive": "b"}],
+            r"rows.jsonl:2 has no text in 'neg",
+        ),
         ([{"anchor": "a", "positive": "b", "negatives": []}], r"rows.jsonl:1 has no list of texts in 'negatives'"),
         ([{"anchor": "a", "positive": ["b"]}], r"rows.jsonl:1 has no text in 'positive', but a list"),
-        ([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}], r"every text has the label 'x': there is nothing to tell"),
+        (
+            [{"text": "a", "label": "x"}, {"text": "b", "label": "x"}],
+            r"every text has the label 'x': there is nothing to tell",
+        ),
         ([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], r"no label has two texts"),
         ([{"text": "a", "label": "x"}, {"text": "b", "label": ""}], r"rows.jsonl:2 has no label"),
         ([{"sentence1": "a", "sentence2": "b", "score": "high"}], r"rows.jsonl:1 has the score 'high'"),
         ([{"sentence1": "a", "sentence2": "b", "score": 1}] * 3, r"all 3 pairs have the score 1"),
         ([{"name": "a", "age": "b", "town": "c"}], r"what is there to learn\? .* the columns are: name, age, town"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_that_names_the_row(tmp_path: Path, rows: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         read_training_set(write_rows(tmp_path / "rows.jsonl", rows))

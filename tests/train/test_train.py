@@ -20,7 +20,9 @@ TEXTS = ["red planet", "", "a b " * 30, "some words " * 150, "x"]
 
 
 @pytest.fixture(scope="module", params=["lora", "full"])
-def run(request: pytest.FixtureRequest, base: Path, rows: Path, held: Path, tmp_path_factory: Any) -> tuple[str, Path, Any]:
+def run(
+    request: pytest.FixtureRequest, base: Path, rows: Path, held: Path, tmp_path_factory: Any
+) -> tuple[str, Path, Any]:
     folder = tmp_path_factory.mktemp("tuned") / request.param
     said: list[str] = []
     result = train(base, [rows], folder, settings(method=request.param, epochs=4), held_out=held, say=said.append)
@@ -95,7 +97,7 @@ SCORED = [{"sentence1": f"a{i}", "sentence2": f"a{i % 3}", "score": float(i % 3 
 def test_every_kind_of_rows_trains(rows: list[Any], figure: str, base: Path, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", rows)
     result = train(base, [path], tmp_path / "tuned", settings(eval_every=3), held_out=path)
-    assert list(result.before)[0] == figure
+    assert next(iter(result.before)) == figure
     assert result.steps == 3
     assert np.isfinite([line["loss"] for line in curve(tmp_path / "tuned") if "loss" in line]).all()
 
@@ -126,10 +128,16 @@ def test_a_teacher_is_matched(stored: str, base: Path, tmp_path: Path) -> None:
     else:
         embedder = Embedder(teacher, quantization="f32")
         texts = [(row["anchor"], row["positive"]) for row in some]
-        vectors = np.stack([embedder.encode_query([a for a, _ in texts]), embedder.encode_document([b for _, b in texts])], 1)
+        vectors = np.stack(
+            [embedder.encode_query([a for a, _ in texts]), embedder.encode_document([b for _, b in texts])], 1
+        )
         np.save(tmp_path / "teacher.npy", vectors)
         given = [str(tmp_path / "teacher.npy")] if stored == "npy" else []
-        some = [row | {"teacher": vector.tolist()} for row, vector in zip(some, vectors, strict=True)] if not given else some
+        some = (
+            [row | {"teacher": vector.tolist()} for row, vector in zip(some, vectors, strict=True)]
+            if not given
+            else some
+        )
     path = write_rows(tmp_path / "rows.jsonl", some)
     train(base, [path], tmp_path / "tuned", settings(steps=24, method="full"), teachers=given)
     matching = [line["matching"] for line in curve(tmp_path / "tuned")]

@@ -38,14 +38,20 @@ given again.
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="The result; it must not be there yet.")
 @click.option("--model", default=MODEL, show_default=True, help="A published name, or a checkpoint's folder.")
 @click.option("--held-out", metavar="FILE", help="Rows to measure by: the weights that are best on them are kept.")
-@click.option("--kind", type=click.Choice(["pairs", "scores", "labels"]), help="Of the rows.  [default: by the columns]")
+@click.option(
+    "--kind", type=click.Choice(["pairs", "scores", "labels"]), help="Of the rows.  [default: by the columns]"
+)
 @click.option("--columns", metavar="A,B,...", help="Which they are: anchor, positive, negatives; two texts and the "
               "score; text and label.  [default: by their names]")  # fmt: skip
 @click.option("--skip-empty", is_flag=True, help="Leave rows with an empty text out; else they are an error.")
-@click.option("--weights", metavar="W,W,...", help="Shares of the batches, one for each FILE.  [default: by their rows]")
+@click.option(
+    "--weights", metavar="W,W,...", help="Shares of the batches, one for each FILE.  [default: by their rows]"
+)
 @click.option("--prompts", metavar="A,B", help="Names of the prompts of anchors and of the others.  [default: query,"
               "document; STS; Classification]")  # fmt: skip
-@click.option("--full/--lora", default=False, help="Train all parameters, or thin matrices beside them.  [default: lora]")
+@click.option(
+    "--full/--lora", default=False, help="Train all parameters, or thin matrices beside them.  [default: lora]"
+)
 @click.option("--train-table", is_flag=True, help="With --full: the token embeddings too, two thirds of the model.")
 @click.option("--rank", type=int, default=16, show_default=True, help="Of LoRA.")
 @click.option("--epochs", type=int, default=1, show_default=True, help="Times that every row is seen.")
@@ -63,13 +69,13 @@ given again.
 @click.option("--hardness", type=float, default=5.0, show_default=True, help="How much harder negatives count more.")
 @click.option("--spread", type=float, default=1.0, show_default=True, help="Weight of the spread-out term; 0: none.")
 @click.option("--dims", default="768,512,256,128", show_default=True, help="Lengths of vector that are trained for.")
-@click.option("--teacher", "teachers", multiple=True, metavar="PATH", help="A .npy file with a better model's vectors of "
-              "the rows' texts, or its folder; for each FILE one, or one for all.")  # fmt: skip
+@click.option("--teacher", "teachers", multiple=True, metavar="PATH", help="A better model's vectors of the "
+              "rows' texts (.npy), or its folder; for each FILE one, or one for all.")  # fmt: skip
 @click.option("--matching", type=float, default=1.0, show_default=True, help="Weight of being near to the teacher.")
 @click.option("--eval-every", type=int, help="Steps between two looks at the held-out rows.  [default: ten in all]")
 @click.option("--save-every", type=int, help="Steps between two checkpoints.  [default: ten minutes]")
-@click.option("--patience", type=int, default=3, show_default=True, help="Looks without a better figure before training "
-              "stops; 0: any number.")  # fmt: skip
+@click.option("--patience", type=int, default=3, show_default=True, help="Looks without a better figure before "
+              "training stops; 0: any number.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the rows.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")

@@ -15,6 +15,8 @@ watch.py        the curve, progress, Ctrl-C
 curve.py        the curve as a picture
 card.py         the model card
 export.py       → a folder that sentence-transformers and gemlet load
+work.py         what a run is asked for, and whether it is the same that was begun before
+assembly.py     a run's parts, put together
 run.py          train(): all of it in order
 
 Extra `train`. PyTorch is imported when a run begins, not before.

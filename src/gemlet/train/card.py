@@ -103,7 +103,10 @@ def _training(story: Story) -> list[str]:
     lines = [f"{story.steps:,} steps of {settings.batch} rows; {how}: {story.learned:,} numbers learned."]
     if story.chosen != story.steps:
         lines.append(f"These are the weights of step {story.chosen:,}, the best on the held-out rows.")
-    return [*lines, f"The loss went from {story.losses[0]:.4f} (first tenth of the steps) to {story.losses[1]:.4f} (last)."]
+    return [
+        *lines,
+        f"The loss went from {story.losses[0]:.4f} (first tenth of the steps) to {story.losses[1]:.4f} (last).",
+    ]
 
 
 def _figures(story: Story) -> list[str]:

@@ -32,7 +32,9 @@ class HeldOut(BaseEvaluator):
         if rows.kind == "pairs" and len({texts[0] for texts in rows.texts}) < 2:
             raise InputError(f"{rows.name}: one anchor is too few to measure by: hold out more rows")
 
-    def __call__(self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1) -> dict[str, float]:
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
         """The figures, the main one first."""
         measure: dict[Kind, Callable[[Any], dict[str, float]]] = {
             "pairs": self._retrieval, "scores": self._scores, "labels": self._labels,
@@ -68,7 +70,9 @@ class HeldOut(BaseEvaluator):
         classifier = Classifier(seed=self._seed)
         classifier.fit(self._encode(model, [text for (text,) in self.rows.texts], 0), self.rows.targets)
         if classifier.validation_ is None:
-            raise InputError(f"{self.rows.name}: no label has two texts, so nothing can be measured: hold out more rows")
+            raise InputError(
+                f"{self.rows.name}: no label has two texts, so nothing can be measured: hold out more rows"
+            )
         return {"accuracy": classifier.validation_.accuracy}
 
     def _encode(self, model: Any, texts: Sequence[str], column: int) -> FloatArray:

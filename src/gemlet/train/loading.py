@@ -1,6 +1,5 @@
 """A checkpoint folder → a model that learns.   (folder, settings → Student)"""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from gemlet.errors import InputError
 from gemlet.train.settings import Settings
 
 WINDOW = 257
-"""The sliding window as transformers has it in a loaded model: |i - j| < 257. It makes it of the 512 in config.json, and
-would make 129 of the 257 that it once wrote there itself; so it is told."""
+"""The sliding window as transformers has it in a loaded model: |i - j| < 257. It makes that of the 512 in config.json,
+and would make 129 of the 257 that it once wrote there itself; so it is told."""
 
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "linear")
 """What LoRA stands beside: every matrix of the layers, and the two of the dense head."""

@@ -18,12 +18,12 @@ LEARNING_RATES = {"lora": 2e-4, "full": 2e-5}
 class Settings:
     """How to train. The same settings, rows and checkpoint give the same run.
 
-    method         "lora": two thin matrices beside each matrix of the model, merged into it at the end; "full": all of it
+    method         "lora": two thin matrices beside each matrix of the model, merged in the end; "full": all of it
     train_table    with "full": the 201 million numbers of the token embeddings too
     rank           of LoRA's thin matrices; their product counts twice (alpha = 2 · rank)
     epochs, steps  times that every row is seen; or, if `steps` is given, batches in all
     batch          rows that are compared with one another, over all processes
-    mini_batch     texts that are in memory at once (gradient cache: exact, a third slower); None: the whole batch where
+    mini_batch     texts in memory at once (gradient cache: exact, a third slower); None: the whole batch if
                    it fits into some 10 GB, else as many as do; 0: always the whole batch
     learning_rate  at its highest; None: 2e-4 with "lora", 2e-5 with "full"
     warmup         share of the steps in which it rises; `schedule` says how it falls then
@@ -67,7 +67,16 @@ class Settings:
         for name, choices in (("method", Method), ("schedule", Schedule), ("precision", Precision)):
             if getattr(self, name) not in get_args(choices):
                 raise InputError(f"{name} is {getattr(self, name)!r}; available: {', '.join(get_args(choices))}")
-        least = {"rank": 1, "epochs": 1, "steps": 1, "batch": 1, "mini_batch": 0, "eval_every": 1, "save_every": 1, "patience": 0}
+        least = {
+            "rank": 1,
+            "epochs": 1,
+            "steps": 1,
+            "batch": 1,
+            "mini_batch": 0,
+            "eval_every": 1,
+            "save_every": 1,
+            "patience": 0,
+        }
         for name, limit in {**least, "max_length": 8, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < limit):

@@ -75,7 +75,9 @@ def _embed(folder: Path, one: TrainingSet, batch_size: int) -> FloatArray:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), local_files_only=True)
-    columns = [_column(model, [row[i] for row in one.texts], _ROLES[min(i, 1)], batch_size) for i in range(len(one.columns))]
+    columns = [
+        _column(model, [row[i] for row in one.texts], _ROLES[min(i, 1)], batch_size) for i in range(len(one.columns))
+    ]
     return np.stack(columns, axis=1)
 
 
