@@ -172,8 +172,8 @@ def test_two_processes_do_what_one_does(
         "--steps", STEPS, "--save-every", SAVE_EVERY, "--eval-every", 4, "--patience", 0,
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "gemlet", "train",
-         str(rows), *map(str, options)],
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "gemlet",
+         "train", str(rows), *map(str, options)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,7 @@ def _figures(story: Story) -> list[str]:
 
 
 def _flat(settings: dict[str, Any]) -> list[tuple[str, Any]]:
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, value in settings.items():
         found += list(value.items()) if isinstance(value, dict) else [(name, value)]
     return found

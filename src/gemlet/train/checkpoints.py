@@ -44,7 +44,7 @@ def run_folder(output: Path) -> Path:
 def find_checkpoint(folder: Path) -> Found:
     """The newest checkpoint whose files are what they were when it was sealed."""
     numbered = {int(match[1]): path for path in folder.glob("checkpoint-*") if (match := _NAME.fullmatch(path.name))}
-    damaged = []
+    damaged: list[str] = []
     for step in sorted(numbered, reverse=True):
         reason = _damage(numbered[step])
         if not reason:
@@ -93,11 +93,11 @@ def writing(what: str, folder: Path, going_on: str, begun: Path | None = None) -
 
     Raises TrainingError. torch and safetensors tell of a full disk in exceptions of their own.
     """
+    from safetensors import SafetensorError
+
     try:
         yield
-    except TrainingError:
-        raise
-    except Exception as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         reason = _reason(error, folder)
         if begun is not None:
             shutil.rmtree(begun, ignore_errors=True)

@@ -75,7 +75,8 @@ def _write_weights(file: Path, target: Path, state: dict[str, torch.Tensor], pre
     """The trained numbers under the names, and in the type, that the base's file has."""
     tensors = {}
     with safe_open(file, "pt") as opened:
-        for name in opened:
+        names = opened.keys()
+        for name in names:
             value = state[prefix + name.removeprefix("model.")].detach().cpu()
             if not torch.isfinite(value).all():
                 raise TrainingError(f"the trained {name} holds NaN or infinity: train with a lower --lr")

@@ -31,7 +31,8 @@ class Student(SentenceTransformer):
         lengths = mask.sum(dim=1)
         pieces = cut(lengths.tolist())
         if len(pieces) == 1 and int(lengths.max()) == mask.shape[1]:
-            return super().forward(input, **kwargs)
+            whole: dict[str, Any] = super().forward(input, **kwargs)
+            return whole
         order = torch.argsort(lengths, descending=True, stable=True)
         parts = []
         for begin, end in pieces:

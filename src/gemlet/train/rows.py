@@ -147,7 +147,7 @@ def _pair_names(data: Dataset, path: str, columns: Sequence[str]) -> tuple[list[
 
 def _scored(path: str, columns: Sequence[str], skip_empty: bool) -> TrainingSet:
     data = read_pairs(path, columns or None, skip_empty=skip_empty)
-    texts = list(zip(data.left, data.right, strict=True))
+    texts: list[tuple[str, ...]] = list(zip(data.left, data.right, strict=True))
     return TrainingSet(_name(path), "scores", ["anchor", "positive"], texts, data.scores.tolist(), [*data.places], [])
 
 
