@@ -97,11 +97,13 @@ def writing(what: str, folder: Path, going_on: str, begun: Path | None = None) -
 
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except BaseException as error:
         reason = _reason(error, folder)
         if begun is not None:
             shutil.rmtree(begun, ignore_errors=True)
-        raise TrainingError(f"cannot write {what} in {folder}: {reason}; {going_on}") from error
+        if isinstance(error, OSError | RuntimeError | SafetensorError):
+            raise TrainingError(f"cannot write {what} in {folder}: {reason}; {going_on}") from error
+        raise
 
 
 def check_same(folder: Path, begun: dict[str, Any]) -> None:
