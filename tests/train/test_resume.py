@@ -25,7 +25,8 @@ def in_a_process(script: str, *arguments: Any, **options: Any) -> subprocess.Com
     places = [str(HERE), str(HERE.parent), str(Path(gemlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         [sys.executable, str(HERE / script), *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)}, capture_output=True, text=True, check=False, **options,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True, text=True, check=False, **options,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ checkpoints.py  the run's folder
 watch.py        the curve, progress, Ctrl-C
 curve.py        the curve as a picture
 card.py         the model card
+averaging.py, soup.py, tasting.py   checkpoints of one shape → their mean, judged by a dev set
 export.py       → a folder that sentence-transformers and gemlet load
 work.py         what a run is asked for, and whether it is the same that was begun before
 assembly.py     a run's parts, put together

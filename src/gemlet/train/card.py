@@ -85,7 +85,7 @@ def _use(story: Story) -> list[str]:
         f'model = Embedder("{story.name}")',
         f'left = model.encode(["..."], prompt_name="{query}")',
         f'right = model.encode(["..."], prompt_name="{document}")',
-        "print(model.similarity(left, right))",
+        "cosines = model.similarity(left, right)",
         "```",
     ]
 

@@ -9,13 +9,13 @@ A file is one data set of one kind, told by its columns:
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from gemlet.curate.columns import ANCHORS, NEGATIVE, POSITIVES, pair_columns
 from gemlet.dataset import Dataset, read_dataset
 from gemlet.dataset.dataset import LABEL_COLUMNS, TEXT_COLUMNS
 from gemlet.errors import InputError
@@ -23,10 +23,7 @@ from gemlet.evaluation import read_pairs
 
 Kind = Literal["pairs", "scores", "labels"]
 
-ANCHORS = ("anchor", "query", "question", "sentence1")
-POSITIVES = ("positive", "document", "passage", "answer", "code", "sentence2")
 _SCORES = ("score", "similarity", "similarity_score", "gold", "relatedness")
-_NEGATIVE = re.compile(r"(hard_)?negative(_?\d+)?", re.IGNORECASE)
 _LIST = "negatives"
 _TEACHER = "teacher"
 
@@ -96,7 +93,7 @@ def _kind(data: Dataset, path: str, columns: Sequence[str]) -> Kind:
         last = columns[-1].lower()
         return "scores" if last in _SCORES else "labels" if last in LABEL_COLUMNS else "pairs"
     anchor, positive = (any(name in names for name in usual) for usual in (ANCHORS, POSITIVES))
-    negative = any(_NEGATIVE.fullmatch(name) or name == _LIST for name in names)
+    negative = any(NEGATIVE.fullmatch(name) or name == _LIST for name in names)
     if any(name in names for name in _SCORES) and not negative and len(names) >= 3:
         return "scores"
     if any(name in names for name in LABEL_COLUMNS) and any(name in names for name in TEXT_COLUMNS) and not positive:
@@ -135,14 +132,15 @@ def _pair_names(data: Dataset, path: str, columns: Sequence[str]) -> tuple[list[
         if len(columns) - (listed is not None) < 2:
             raise InputError(f"{path}: name two columns or more, the anchor's, the positive's, the negatives'")
         return [name for name in columns if name != listed], listed
-    lower = {name.lower(): name for name in data.columns}
-    found = [next((lower[name] for name in usual if name in lower), None) for usual in (ANCHORS, POSITIVES)]
-    if None in found and len(set(data.columns) - {_TEACHER}) == 2:
-        found = [name for name in data.columns if name != _TEACHER]
-    if None in found:
-        raise InputError(f"{path}: which column is the anchor, which the positive? say --columns A,B; {_known(data)}")
-    negatives = [name for name in data.columns if _NEGATIVE.fullmatch(name)]
-    return [name for name in found if name is not None] + negatives, lower.get(_LIST)
+    texts = Dataset([name for name in data.columns if name != _TEACHER], data.rows, data.places)
+    try:
+        found = pair_columns(texts)
+    except InputError:
+        raise InputError(
+            f"{path}: which column is the anchor, which the positive? say --columns A,B; {_known(data)}"
+        ) from None
+    listed = next((name for name in data.columns if name.lower() == _LIST), None)
+    return [*found, *(name for name in data.columns if NEGATIVE.fullmatch(name.lower()))], listed
 
 
 def _scored(path: str, columns: Sequence[str], skip_empty: bool) -> TrainingSet:
