@@ -169,7 +169,8 @@ def test_two_processes_do_what_one_does(
         "PYTHONPATH": os.pathsep.join([str(Path(gemlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     }
     options = [
-        "--output", output, "--held-out", held, "--model", base, "--full", "--dims", "64,32", "--batch", 8, "--lr", "1e-3",
+        "--output", output, "--held-out", held, "--model", base, "--full", "--dims", "64,32", "--batch", 8,
+        "--lr", "1e-3",
         "--steps", STEPS, "--save-every", SAVE_EVERY, "--eval-every", 4, "--patience", 0,
     ]  # fmt: skip
     done = subprocess.run(
