@@ -1,6 +1,5 @@
 """sentence-transformers' trainer, with checkpoints that a kill cannot break.   (batches → learned parameters)"""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ class Trainer(SentenceTransformerTrainer):
         path = folder / f".checkpoint-{step}"
         if self.args.should_save:
             path = temporary(folder, step)
-        self._barrier()
+        self.accelerator.wait_for_everyone()
         with writing(f"the checkpoint of step {step}", folder, self.going_on(), path):
             if self.args.should_save:
                 self._save_learned(path)
@@ -72,14 +71,19 @@ class Trainer(SentenceTransformerTrainer):
             self._save_rng_state(str(path))
             if self.args.should_save:
                 self._save_state(path)
-        self._barrier()
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             with writing(f"the checkpoint of step {step}", folder, self.going_on(), path):
                 seal(path)
                 best = {self.state.best_global_step} if self.state.best_global_step else set()
                 publish(path, step, best)
-        self._barrier()
+        self.accelerator.wait_for_everyone()
         self.kept = step
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Whether to save after a look: when it is the best, and when watch.py has asked, which the base forgets."""
+        asked = self.control.should_save
+        return bool(super()._determine_best_metric(metrics, trial)) or asked
 
     def _save_learned(self, path: Path) -> None:
         learned = {name: value.detach().contiguous() for name, value in self._learning()}
@@ -101,7 +105,3 @@ class Trainer(SentenceTransformerTrainer):
 
     def _learning(self) -> list[tuple[str, nn.Parameter]]:
         return [(name, value) for name, value in self.model.named_parameters() if value.requires_grad]
-
-    def _barrier(self) -> None:
-        with contextlib.suppress(AttributeError):
-            self.accelerator.wait_for_everyone()
