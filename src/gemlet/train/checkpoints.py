@@ -72,15 +72,16 @@ def seal(path: Path) -> None:
 
 
 def publish(path: Path, step: int, keep: set[int]) -> Path:
-    """Give a sealed checkpoint its name; of the older ones only the steps in `keep` stay."""
+    """Give a sealed checkpoint its name; of the older ones the newest stays, and the steps in `keep`."""
     target = path.with_name(f"checkpoint-{step}")
     if target.exists():  # a damaged one, or the same
         shutil.rmtree(target)
     path.rename(target)
     _sync(target.parent)
-    for other in target.parent.glob("checkpoint-*"):
-        if (match := _NAME.fullmatch(other.name)) and int(match[1]) not in keep | {step}:
-            shutil.rmtree(other, ignore_errors=True)
+    older = {int(match[1]): other for other in target.parent.iterdir() if (match := _NAME.fullmatch(other.name))}
+    newest = max((one for one in older if one < step), default=step)
+    for number in older.keys() - keep - {step, newest}:
+        shutil.rmtree(older[number], ignore_errors=True)
     return target
 
 

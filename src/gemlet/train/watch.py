@@ -99,8 +99,8 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
 
 
 def cut_curve(folder: Path, step: int) -> None:
-    """Forget what came after the step from which a run goes on: it comes again."""
-    kept = [line for line in read_curve(folder / CURVE) if line["step"] <= step]
+    """Forget what came after the step from which a run goes on, or all of it when it begins: it comes again."""
+    kept = [line for line in read_curve(folder / CURVE) if step and line["step"] <= step]
     with whole_file(str(folder / CURVE)) as file:
         for line in kept:
             file.write((json.dumps(line) + "\n").encode())
