@@ -10,6 +10,7 @@ GemletError
 │   ├── UnknownPrompt         .name .available
 │   └── InvalidDimension      .dim .allowed
 ├── OutputError                                  a vector that is not finite
+├── TrainingError                                a run broke off: what is kept, and how to go on
 ├── GenerationError           .where             a model that writes cannot be reached, refused or broke off
 ├── BulkError                                    a bulk output cannot be written, or a part of it cannot be made
 ├── UnreadableDocument        .path .reason      binary, too large, broken, encrypted, too slow
@@ -103,6 +104,10 @@ class InvalidDimension(InputError):
 
 class OutputError(GemletError):
     """A vector came out with NaN or infinity in it; the message names the row."""
+
+
+class TrainingError(GemletError):
+    """A run of training cannot go on: a loss that is no number, a full disk. The message says what is kept."""
 
 
 class GenerationError(GemletError):

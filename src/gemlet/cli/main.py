@@ -33,6 +33,7 @@ COMMANDS = {
     "mine": "Find hard negatives for pairs to train on.",
     "clean": "Take out of a training set what should not be trained on.",
     "queries": "Have a language model write queries for passages.",
+    "train": "Fine-tune the model on your own rows.",
     "soup": "Average fine-tuned checkpoints.",
     "info": "Tell what a checkpoint is, how it runs, and what it lacks.",
     "verify": "Check this installation against golden vectors.",
