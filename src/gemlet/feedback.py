@@ -8,6 +8,8 @@ Each text weighs the same, however long: its vector is the mean of its tokens, a
 
 The scales are chosen before: of several for a block, the one that loses least where a column's loss weighs as much as
 the others cannot make good.
+
+A matrix that its blocks hold exactly, because it was trained so, stays as it is.
 """
 
 import numpy as np
@@ -54,16 +56,52 @@ def round_with_feedback(
     for index in range(layers):
         for step, names in enumerate(LAYER):
             inputs = stream.inputs(index, step)
-            weighted = inputs * weights
-            rounder = Rounder((weighted.T @ weighted).astype(np.float64))
+            matrices = {name: stream.read(name) for name in (f"layers.{index}.{name}.weight" for name in names)}
+            found = {name: held(matrix, dtypes[name], whole_rows) for name, matrix in matrices.items()}
+            if None in found.values():
+                weighted = inputs * weights
+                rounder = Rounder((weighted.T @ weighted).astype(np.float64))
             outputs = []
-            for name in (f"layers.{index}.{name}.weight" for name in names):
-                rounded[name], matrix = rounder.round(stream.read(name), dtypes[name], whole_rows)
+            for name, matrix in matrices.items():
+                rounded[name], matrix = found[name] or rounder.round(matrix, dtypes[name], whole_rows)
                 outputs.append(inputs @ matrix.T)
             stream.take(index, step, outputs)
         if progress:
             progress(index + 1, layers)
     return rounded
+
+
+def held(weights: Array, dtype: str, whole_rows: bool = False) -> tuple[npt.NDArray[np.uint8], Array] | None:
+    """Return (blocks as a file holds them, `weights`) if blocks hold weights [outputs, inputs] exactly, else None."""
+    found = numbers_and_scales(weights, dtype, whole_rows)
+    return (_blocks(*found, dtype), weights) if found else None
+
+
+def numbers_and_scales(weights: Array, dtype: str, whole_rows: bool = False) -> tuple[Array, Array] | None:
+    """Return whole numbers [outputs, inputs] and scales [outputs, inputs / 32] whose products are exactly `weights`.
+
+    dtype       "Q4_0" or "Q8_0"
+    whole_rows  all blocks of a row have one scale
+
+    None where there are none.
+    """
+    if len(weights) > 1 and numbers_and_scales(weights[:1], dtype, whole_rows) is None:
+        return None  # nearly always, and soon known
+    outputs, inputs = weights.shape
+    size = inputs if whole_rows else BLOCK
+    groups = weights.reshape(-1, size)
+    numbers, scales = np.zeros_like(groups), np.zeros(len(groups), np.float32)
+    missing = np.flatnonzero(groups.any(axis=1))
+    low, high = LIMITS[dtype]
+    for steps in sorted({*range(low, high + 1)} - {0}, key=abs, reverse=True):  # that the largest may be
+        scale = _half(_largest(groups[missing]) / np.float32(steps))
+        tried = np.rint(groups[missing] * _inverted(scale)[:, None]).clip(low, high)
+        fits = (tried * scale[:, None] == groups[missing]).all(axis=1)
+        numbers[missing[fits]], scales[missing[fits]] = tried[fits], scale[fits]
+        missing = missing[~fits]
+        if not len(missing):
+            return numbers.reshape(weights.shape), np.repeat(scales.reshape(outputs, -1), size // BLOCK, axis=1)
+    return None
 
 
 def _weights(ends: Array) -> Array:
@@ -109,7 +147,7 @@ def _best_scales(groups: Array, importance: Array, factors: Array, limits: tuple
 
     groups [rows, n, size], importance [n, size] of their numbers → [rows, n].
     """
-    largest = np.take_along_axis(groups, np.abs(groups).argmax(axis=2, keepdims=True), axis=2)[..., 0]
+    largest = _largest(groups)
     best, least = np.zeros_like(largest), np.full(largest.shape, np.inf, np.float32)
     for factor in factors.astype(np.float32):
         scale = _half(largest * factor)
@@ -118,6 +156,12 @@ def _best_scales(groups: Array, importance: Array, factors: Array, limits: tuple
         better = lost < least
         best[better], least[better] = scale[better], lost[better]
     return best
+
+
+def _largest(groups: Array) -> Array:
+    """The number of largest magnitude, with its sign: [..., size] → [...]."""
+    found: Array = np.take_along_axis(groups, np.abs(groups).argmax(axis=-1, keepdims=True), axis=-1)[..., 0]
+    return found
 
 
 def _half(x: Array) -> Array:

@@ -267,13 +267,18 @@ def _rounded(
 ) -> list[_Tensor]:
     """The tensors with the layers' matrices rounded so that errors make up for each other."""
     names = [tensor.source.removeprefix("model.") for tensor in tensors]
-    matrices = {
-        name: tensor.dtype
-        for name, tensor in zip(names, tensors, strict=True)
-        if tensor.name.startswith("blk.") and len(tensor.shape) == 2
-    }
-    rounded = round_with_feedback(checkpoint, matrices, whole_rows=whole_rows, progress=progress)
+    rounded = round_with_feedback(checkpoint, _matrices(tensors), whole_rows=whole_rows, progress=progress)
     return [replace(tensor, rounded=rounded.get(name)) for name, tensor in zip(names, tensors, strict=True)]
+
+
+def matrix_types(checkpoint: Checkpoint, dtype: WeightType) -> dict[str, str]:
+    """The type that a file of `dtype` has for each matrix of the layers, by its name in the checkpoint."""
+    return _matrices(list(_tensors(checkpoint, dtype, None)))
+
+
+def _matrices(tensors: list[_Tensor]) -> dict[str, str]:
+    layers = [tensor for tensor in tensors if tensor.name.startswith("blk.") and len(tensor.shape) == 2]
+    return {tensor.source.removeprefix("model."): tensor.dtype for tensor in layers}
 
 
 def _balanced(tensors: list[_Tensor], factors: dict[str, Factors]) -> list[_Tensor]:

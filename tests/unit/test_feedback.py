@@ -5,11 +5,13 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+from tiny_model import write_tiny_checkpoint
 
 from gemlet import _core
 from gemlet.checkpoint import read_checkpoint
-from gemlet.feedback import Rounder, _weights, round_with_feedback
-from gemlet.gguf import WeightType, _is_in_8_bits, write_gguf
+from gemlet.feedback import Rounder, _weights, held, round_with_feedback
+from gemlet.gguf import WeightType, _is_in_8_bits, matrix_types, write_gguf
 from gemlet.stream import LAYER, Stream, calibration_ids
 
 
@@ -176,3 +178,32 @@ def test_every_instruction_set_and_f32_agree_on_the_file(tiny_checkpoint: Path, 
     exact = _core.Model(checkpoint.config, checkpoint.weights, "f32", 2).embed(ids, ends)
     cosines = np.sum(runs[0] * exact, axis=1) / np.linalg.norm(runs[0], axis=1) / np.linalg.norm(exact, axis=1)
     assert cosines.min() > 0.995  # only the activations are rounded
+
+
+@pytest.mark.parametrize(("dtype", "whole_rows"), [("Q4_0", False), ("Q4_0", True), ("Q8_0", False)])
+def test_a_matrix_that_its_blocks_hold_is_kept(dtype: str, whole_rows: bool) -> None:
+    _, rounded = gram_of(correlated(1)).round(weights_of(2), dtype, whole_rows)
+    rounded[3, 32:64] = 0  # a block of nothing
+    found = held(rounded, dtype, whole_rows)
+    assert found is not None
+    assert np.array_equal(decode(found[0], dtype), rounded)
+    if whole_rows:
+        heads = found[0].reshape(len(rounded), -1, 18)[..., :2]
+        assert (heads == heads[:, :1]).all()
+    rounded[7, 5] *= np.float32(1.01)
+    assert held(rounded, dtype, whole_rows) is None
+
+
+def test_a_checkpoint_on_the_grid_goes_through_unchanged(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path / "model", seed=3)
+    write_gguf(folder, tmp_path / "once.gguf", dtype="q4_0")
+    once = _core.Gguf.open(str(tmp_path / "once.gguf"))
+    tensors = dict(load_file(folder / "model.safetensors"))
+    for name in matrix_types(read_checkpoint(folder), "q4_0"):
+        tensors[name] = once.read(name, "F32", 0, len(tensors[name])).view(np.float32).reshape(tensors[name].shape)
+    save_file(tensors, folder / "model.safetensors")
+    write_gguf(folder, tmp_path / "twice.gguf", dtype="q4_0")
+    twice = _core.Gguf.open(str(tmp_path / "twice.gguf"))
+    for name in tensors:
+        one, other = (file.read(name, "F32", 0, len(tensors[name])).view(np.float32) for file in (once, twice))
+        assert np.array_equal(one, other), name

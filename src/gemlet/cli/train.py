@@ -22,11 +22,13 @@ Examples:
   gemlet train pairs.jsonl --output tuned --batch 256 --mini-batch 16
   torchrun --nproc-per-node 2 -m gemlet train pairs.jsonl --output tuned
   gemlet quantize tuned tuned.gguf
+  gemlet train texts.txt --qat q4_0 --output small
+  gemlet quantize small small.gguf --type q4_0
 \b
 A FILE is CSV, TSV, JSON, JSON lines or Parquet. Its columns say what it is:
 anchor, positive and, if there are, negative, negative_1, ... or a list in
 negatives (query, question, document, passage, answer will do); sentence1,
-sentence2, score; text, label. Each FILE is a set of its own, one for a batch.
+sentence2, score; text, label; text alone, with --qat or --teacher. Each FILE is a set of its own, one for a batch.
 \b
 A run that was killed or stopped by Ctrl-C goes on when the same command is
 given again.
@@ -39,7 +41,7 @@ given again.
 @click.option("--model", default=MODEL, show_default=True, help="A published name, or a checkpoint's folder.")
 @click.option("--held-out", metavar="FILE", help="Rows to measure by: the weights that are best on them are kept.")
 @click.option(
-    "--kind", type=click.Choice(["pairs", "scores", "labels"]), help="Of the rows.  [default: by the columns]"
+    "--kind", type=click.Choice(["pairs", "scores", "labels", "texts"]), help="Of the rows.  [default: by the columns]"
 )
 @click.option("--columns", metavar="A,B,...", help="Which they are: anchor, positive, negatives; two texts and the "
               "score; text and label.  [default: by their names]")  # fmt: skip
@@ -53,6 +55,11 @@ given again.
     "--full/--lora", default=False, help="Train all parameters, or thin matrices beside them.  [default: lora]"
 )
 @click.option("--train-table", is_flag=True, help="With --full: the token embeddings too, two thirds of the model.")
+@click.option(
+    "--qat",
+    type=click.Choice(["q4_0", "mixed", "q8_0"]),
+    help="Learn the numbers that a file of this type can hold; texts alone will do.",
+)
 @click.option("--rank", type=int, default=16, show_default=True, help="Of LoRA.")
 @click.option("--epochs", type=int, default=1, show_default=True, help="Times that every row is seen.")
 @click.option("--steps", type=int, help="Batches in all, instead of --epochs.")
@@ -127,11 +134,11 @@ def _settings(options: dict[str, Any]) -> "Settings":
             raise InputError(f"--prompts names {len(names)}: give one, or the anchors' and the others'")
         prompts = (names[0], names[-1])
     same = (
-        "train_table", "rank", "epochs", "steps", "batch", "mini_batch", "learning_rate", "warmup", "schedule",
+        "train_table", "qat", "rank", "epochs", "steps", "batch", "mini_batch", "learning_rate", "warmup", "schedule",
         "max_length", "precision", "eval_every", "save_every", "patience", "seed",
     )  # fmt: skip
     return Settings(
-        method="full" if options["full"] else "lora",
+        method="full" if options["full"] or options["qat"] else "lora",
         prompts=prompts,
         weights=_numbers("--weights", options["weights"]) if options["weights"] else None,
         loss=loss,

@@ -1,5 +1,6 @@
 """A run's parts, put together.   (Work, batches → Trainer)"""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,13 +9,14 @@ from transformers import EarlyStoppingCallback, PrinterCallback
 
 from gemlet.prompts import find_prompt
 from gemlet.train.batches import Collator, Rows, loader
+from gemlet.train.grids import RATE, put_on_grid, starting_file
 from gemlet.train.heldout import HeldOut
 from gemlet.train.loading import load_student
 from gemlet.train.objective import loss_of
 from gemlet.train.plan import Batch
-from gemlet.train.rows import PROMPTS, TrainingSet
+from gemlet.train.rows import EACH, PROMPTS, TrainingSet
 from gemlet.train.settings import Settings
-from gemlet.train.teacher import teacher_vectors
+from gemlet.train.teacher import own_vectors, teacher_vectors
 from gemlet.train.trainer import Trainer
 from gemlet.train.work import Work
 
@@ -26,18 +28,22 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, fre
     """Everything that learns. fresh: the run begins, and looks at the held-out rows before its first step."""
     settings = work.settings
     student = load_student(work.base, settings)
-    texts = [(find_prompt(student.prompts, a), find_prompt(student.prompts, b)) for a, b in work.prompts]
+    prompts = [_prompts(student, names) for names in work.prompts]
     kept = work.folder / "teacher"
-    vectors = [
-        teacher_vectors(one, source, kept / f"{i}.npy", settings.batch)
-        for i, (one, source) in enumerate(zip(work.sets, work.teachers, strict=True))
-    ]
-    collator = Collator(student, work.sets, texts, vectors)
-    held = None
-    if work.held_out is not None:
-        a, b = settings.prompts or PROMPTS[work.held_out.kind]
-        prompts = (find_prompt(student.prompts, a), find_prompt(student.prompts, b))
-        held = HeldOut(work.held_out, prompts, settings.batch, settings.seed)
+    vectors = []
+    for i, (one, source) in enumerate(zip(work.sets, work.teachers, strict=True)):
+        path = kept / f"{i}.npy"
+        own = one.kind == "texts" and source is None
+        vectors.append(
+            own_vectors(student, one, prompts[i][0], path, settings.batch) if own
+            else teacher_vectors(one, source, path, settings.batch)
+        )  # fmt: skip
+    held = _held_out(work, student, kept / "held-out.npy")
+    if settings.qat:
+        start = work.folder / "start.gguf"
+        starting_file(work.base, start, settings.qat, process)
+        put_on_grid(student, student[0].model, start, settings.qat)
+    collator = Collator(student, work.sets, prompts, vectors)
     rows = Rows(work.sets)
     trainer = Trainer(
         model=student,
@@ -53,6 +59,24 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, fre
     return trainer
 
 
+def _prompts(student: Any, names: tuple[str, str]) -> tuple[list[str], list[str]]:
+    """The prompts of the first column and of the others; all of them for EACH."""
+    every = ["", *dict.fromkeys(student.prompts.values())]
+    first, others = (
+        [*dict.fromkeys(every)] if name == EACH else [find_prompt(student.prompts, name)] for name in names
+    )
+    return first, others
+
+
+def _held_out(work: Work, student: Any, kept: Path) -> HeldOut | None:
+    if work.held_out is None:
+        return None
+    settings, rows = work.settings, work.held_out
+    prompts = _prompts(student, settings.prompts or PROMPTS[rows.kind])
+    wanted = own_vectors(student, rows, prompts[0], kept, settings.batch)[:, 0] if rows.kind == "texts" else None
+    return HeldOut(rows, prompts, settings.batch, settings.seed, wanted)
+
+
 def _mini_batch(one: TrainingSet, student: Any, settings: Settings) -> int | None:
     """Texts in memory at once; None: no gradient cache. From the lengths of a few hundred rows, evenly taken."""
     if settings.mini_batch is not None:
@@ -60,7 +84,7 @@ def _mini_batch(one: TrainingSet, student: Any, settings: Settings) -> int | Non
     some = [text for row in one.texts[:: max(1, len(one) // 256)] for text in row]
     ids = student.tokenizer(some, truncation=True, max_length=student.max_seq_length)["input_ids"]
     mean = sum(map(len, ids)) / len(ids) + 8  # and the prompt
-    if mean * settings.batch * max(2, len(one.columns)) <= _ENOUGH:
+    if one.kind == "texts" or mean * settings.batch * max(2, len(one.columns)) <= _ENOUGH:
         return None
     return max(1, int(_ENOUGH / 2 / mean))
 
@@ -77,6 +101,7 @@ def _arguments(work: Work, batches: list[Batch], main: str | None, processes: in
         max_steps=len(batches),
         per_device_train_batch_size=settings.batch,
         learning_rate=settings.rate,
+        learning_rate_mapping={r"\.numbers$": RATE} if settings.qat else {},
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule),
         warmup_steps=round(settings.warmup * len(batches)),
         weight_decay=settings.weight_decay,

@@ -51,6 +51,8 @@ class Planned(Sampler[Any]):
 class Collator:
     """Rows → padded token ids of each column behind its prompt, and what the losses want beside them.
 
+    prompts  for each set those of the first column and of the others; of several each row has the next one
+
     Rows are put in order of their length, which no loss notices: mini-batches of like texts are hardly padded.
     """
 
@@ -58,7 +60,7 @@ class Collator:
         self,
         model: Any,
         sets: Sequence[TrainingSet],
-        prompts: Sequence[tuple[str, str]],
+        prompts: Sequence[tuple[Sequence[str], Sequence[str]]],
         teachers: Sequence[FloatArray | None],
     ) -> None:
         self._model, self._sets, self._prompts, self._teachers = model, sets, prompts, teachers
@@ -73,8 +75,8 @@ class Collator:
         rows = [items[i][1] for i in order]
         batch: dict[str, Any] = {SET: number}
         for column in range(len(texts[0])):
-            prompt = self._prompts[number][min(column, 1)]
-            tokens = self._model.preprocess([texts[i][column] for i in order], prompt=prompt)
+            prompts = self._prompts[number][min(column, 1)]
+            tokens = self._model.preprocess([prompts[items[i][1] % len(prompts)] + texts[i][column] for i in order])
             batch |= {f"column{column}_{key}": value for key, value in tokens.items()}
         if (label := self._label(number, rows)) is not None:
             batch["label"] = label

@@ -26,12 +26,13 @@ _WINDOW = 512
 _DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float32}
 
 
-def export(student: Any, base: Path, target: Path, extra: dict[str, bytes]) -> None:
+def export(student: Any, base: Path, target: Path, extra: dict[str, bytes], *, exact: bool = False) -> None:
     """Write the model into the new folder `target`, which appears only when it is whole.
 
     student  without LoRA (merged)
     base     the folder that it began with: its other files, and the names and types of its tensors
     extra    name → content of more files: the card, the curve
+    exact    every number in float32, whatever the base has
 
     Raises TrainingError for a full disk, or numbers that are not finite.
     """
@@ -47,7 +48,7 @@ def export(student: Any, base: Path, target: Path, extra: dict[str, bytes]) -> N
             path = file.relative_to(base)
             name = modules["" if path.parent == Path(".") else path.parent.as_posix()]
             prefix = f"{name}.model." if path.parent == Path(".") else f"{name}."
-            _write_weights(file, partial / path, state, prefix)
+            _write_weights(file, partial / path, state, prefix, exact)
         for name, content in extra.items():
             (partial / name).write_bytes(content)
         read_checkpoint(partial)
@@ -71,8 +72,8 @@ def _copy(base: Path, partial: Path) -> None:
         (partial / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
-def _write_weights(file: Path, target: Path, state: dict[str, torch.Tensor], prefix: str) -> None:
-    """The trained numbers under the names, and in the type, that the base's file has."""
+def _write_weights(file: Path, target: Path, state: dict[str, torch.Tensor], prefix: str, exact: bool) -> None:
+    """The trained numbers under the names, and unless `exact` in the type, that the base's file has."""
     tensors = {}
     with safe_open(file, "pt") as opened:
         names = opened.keys()
@@ -80,7 +81,9 @@ def _write_weights(file: Path, target: Path, state: dict[str, torch.Tensor], pre
             value = state[prefix + name.removeprefix("model.")].detach().cpu()
             if not torch.isfinite(value).all():
                 raise TrainingError(f"the trained {name} holds NaN or infinity: train with a lower --lr")
-            tensors[name] = value.to(_DTYPES[opened.get_slice(name).get_dtype()]).contiguous()
+            tensors[name] = value.to(
+                torch.float32 if exact else _DTYPES[opened.get_slice(name).get_dtype()]
+            ).contiguous()
     target.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target, metadata={"format": "pt"})
 

@@ -2,6 +2,7 @@
 
 pairs   nDCG@10 and accuracy@1: each anchor asks for its positive among all texts of the file
 scores  Spearman's correlation of cosines and scores
+texts   cosine to vectors that are wanted, the mean and the least
 labels  accuracy of classifiers that have not seen the text (five folds), as `gemlet eval` measures it
 """
 
@@ -15,19 +16,27 @@ from gemlet.classify import Classifier
 from gemlet.errors import InputError
 from gemlet.evaluation import metrics
 from gemlet.train.rows import Kind, TrainingSet
+from gemlet.train.teacher import encode
 from gemlet.vectors import FloatArray
 
-MAIN: dict[Kind, str] = {"pairs": "ndcg@10", "scores": "spearman", "labels": "accuracy"}
+MAIN: dict[Kind, str] = {"pairs": "ndcg@10", "scores": "spearman", "labels": "accuracy", "texts": "cosine"}
 _AT_ONCE = 512  # queries that are compared with all texts at a time
 _DEPTH = 10
 
 
 class HeldOut(BaseEvaluator):
-    """Measures a model in the course of training."""
+    """Measures a model in the course of training.
 
-    def __init__(self, rows: TrainingSet, prompts: tuple[str, str], batch_size: int, seed: int) -> None:
+    prompts  of the first column and of the others; of several each row has the next one
+    wanted   of texts: the vectors that they are to have, [rows, dim]
+    """
+
+    def __init__(
+        self, rows: TrainingSet, prompts: Sequence[Sequence[str]], batch_size: int, seed: int,
+        wanted: FloatArray | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.rows, self.main = rows, MAIN[rows.kind]
+        self.rows, self.main, self._wanted = rows, MAIN[rows.kind], wanted
         self._prompts, self._batch_size, self._seed = prompts, batch_size, seed
         if rows.kind == "pairs" and len({texts[0] for texts in rows.texts}) < 2:
             raise InputError(f"{rows.name}: one anchor is too few to measure by: hold out more rows")
@@ -37,7 +46,7 @@ class HeldOut(BaseEvaluator):
     ) -> dict[str, float]:
         """The figures, the main one first."""
         measure: dict[Kind, Callable[[Any], dict[str, float]]] = {
-            "pairs": self._retrieval, "scores": self._scores, "labels": self._labels,
+            "pairs": self._retrieval, "scores": self._scores, "labels": self._labels, "texts": self._texts,
         }  # fmt: skip
         was = model.training
         model.eval()
@@ -75,8 +84,9 @@ class HeldOut(BaseEvaluator):
             )
         return {"accuracy": classifier.validation_.accuracy}
 
+    def _texts(self, model: Any) -> dict[str, float]:
+        cosines = np.einsum("ij,ij->i", self._encode(model, [text for (text,) in self.rows.texts], 0), self._wanted)
+        return {"cosine": float(cosines.mean()), "least cosine": float(cosines.min())}
+
     def _encode(self, model: Any, texts: Sequence[str], column: int) -> FloatArray:
-        vectors: FloatArray = model.encode(
-            list(texts), prompt=self._prompts[column], batch_size=self._batch_size, show_progress_bar=False
-        )
-        return vectors
+        return encode(model, texts, self._prompts[column], self._batch_size)

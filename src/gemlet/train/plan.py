@@ -42,7 +42,7 @@ def plan(sets: Sequence[TrainingSet], settings: Settings, processes: int = 1) ->
     if settings.batch % processes:
         raise InputError(f"a batch of {settings.batch} rows cannot be shared by {processes} processes: choose another")
     for one in sets:
-        if settings.batch == 1 and len(one.columns) < 3:
+        if settings.batch == 1 and len(one.columns) < 3 and one.kind != "texts":
             raise InputError(
                 f"{one.name}: a batch of one row has nothing to compare it with: choose --batch 2 or more, or add "
                 "negatives"
@@ -67,7 +67,9 @@ class _Passes:
 
     def __init__(self, one: TrainingSet, batch: int, processes: int, rng: np.random.Generator) -> None:
         self._set, self._batch, self._processes, self._rng = one, batch, processes, rng
-        self._least = 1 if len(one.columns) > 2 else 2  # rows of a batch from which something can be learned
+        self._least = (
+            1 if one.kind == "texts" or len(one.columns) > 2 else 2
+        )  # rows of a batch from which something can be learned
         self._groups = _groups(one)
         self._rows = np.sort(np.concatenate(self._groups)) if self._groups else np.arange(len(one))
         self._waiting: list[Rows] = []

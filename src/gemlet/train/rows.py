@@ -6,6 +6,7 @@ A file is one data set of one kind, told by its columns:
             negatives or without: negative, negative_1, negative_2 ..., or a list in `negatives`
     scores  two texts and a number that says how near they are: sentence1, sentence2, score
     labels  text and label; two texts with the same label become a pair
+    texts   text alone; a teacher says what their vectors are to be
 """
 
 import os
@@ -21,16 +22,20 @@ from gemlet.dataset.dataset import LABEL_COLUMNS, TEXT_COLUMNS
 from gemlet.errors import InputError
 from gemlet.evaluation import read_pairs
 
-Kind = Literal["pairs", "scores", "labels"]
+Kind = Literal["pairs", "scores", "labels", "texts"]
 
 _SCORES = ("score", "similarity", "similarity_score", "gold", "relatedness")
 _LIST = "negatives"
 _TEACHER = "teacher"
 
+EACH = "each in turn"
+"""Instead of a prompt's name: none and every prompt of the checkpoint, from row to row."""
+
 PROMPTS: dict[Kind, tuple[str, str]] = {
     "pairs": ("query", "document"),
     "scores": ("STS", "STS"),
     "labels": ("Classification", "Classification"),
+    "texts": (EACH, EACH),
 }
 """Names of the prompts of the first column and of the others."""
 
@@ -40,9 +45,9 @@ class TrainingSet:
     """Rows of one kind.
 
     name     of the file, for messages and the card
-    columns  anchor, positive, negative_1 ...; of labels there is only `text`
+    columns  anchor, positive, negative_1 ...; of labels and texts there is only `text`
     texts    for each row one text a column
-    targets  a score for each row, float; or a label, str; of pairs none
+    targets  a score for each row, float; or a label, str; of pairs and texts none
     places   where each row stands: "pairs.jsonl:12"
     notes    what was left out, a sentence each
     teacher  for each row a teacher's vector of each text, where the file has a column `teacher`; unchecked
@@ -84,6 +89,8 @@ def read_training_set(
         raise InputError(f"kind is {kind!r}; available: {', '.join(get_args(Kind))}")
     if kind == "scores":
         return _scored(path, columns, skip_empty)
+    if kind == "texts":
+        return _alone(path, data, columns, skip_empty)
     return _labelled(path, data, columns, skip_empty) if kind == "labels" else _paired(path, data, columns, skip_empty)
 
 
@@ -100,6 +107,8 @@ def _kind(data: Dataset, path: str, columns: Sequence[str]) -> Kind:
         return "labels"
     if (anchor and positive) or len(names) == 2:
         return "pairs"
+    if len(names) == 1 or (any(name in names for name in TEXT_COLUMNS) and not anchor and not positive):
+        return "texts"
     raise InputError(
         f"{path}: what is there to learn? columns are told by their names (anchor, positive, negative; sentence1, "
         f"sentence2, score; text, label), or name them in order with --columns; {_known(data)}"
@@ -166,6 +175,13 @@ def _labelled(path: str, data: Dataset, columns: Sequence[str], skip_empty: bool
     if len(alone) == len(set(labels)):
         raise InputError(f"{path}: no label has two texts, so there is no pair to learn from: add texts")
     return _checked(path, "labels", ["text"], texts, labels, data, notes)
+
+
+def _alone(path: str, data: Dataset, columns: Sequence[str], skip_empty: bool) -> TrainingSet:
+    text = columns[0] if columns else None
+    kept = data.with_text(text) if skip_empty else data
+    notes = _left_out(path, len(data) - len(kept))
+    return _checked(path, "texts", ["text"], [(one,) for one in kept.texts(text)], [], kept, notes)
 
 
 def _checked(

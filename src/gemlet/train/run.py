@@ -77,6 +77,9 @@ def train(
     check_installed()
     sets = [one if isinstance(one, TrainingSet) else read_training_set(one) for one in data]
     held = held_out if held_out is None or isinstance(held_out, TrainingSet) else read_training_set(held_out)
+    for one in sets if not settings.qat else []:
+        if one.kind == "texts" and not teachers:
+            raise InputError(f"{one.name}: texts alone teach nothing: name a --teacher, or --qat")
     given: list[str | None] = list(teachers) or [None]
     if len(given) not in (1, len(sets)):
         raise InputError(f"{len(given)} teachers for {len(sets)} data sets: give one for each, or one for all")
@@ -164,6 +167,7 @@ def _write(work: Work, trainer: Any, result: Result) -> None:
     from gemlet.train.card import Story, card
     from gemlet.train.curve import draw_curve
     from gemlet.train.export import export
+    from gemlet.train.grids import settle
     from gemlet.train.loading import merge_lora
     from gemlet.train.watch import read_curve
 
@@ -174,11 +178,12 @@ def _write(work: Work, trainer: Any, result: Result) -> None:
         losses=result.losses, learned=learned,
     )  # fmt: skip
     merge_lora(trainer.model)
+    settle(trainer.model)
     path = work.folder / "curve.jsonl"
     extra = {"README.md": card(story).encode(), "curve.jsonl": path.read_bytes()}
     with contextlib.suppress(MissingExtra):
         extra["curve.png"] = draw_curve(read_curve(path), trainer.evaluator.main if trainer.evaluator else None)
-    export(trainer.model, work.base, work.output, extra)
+    export(trainer.model, work.base, work.output, extra, exact=work.settings.qat is not None)
     shutil.rmtree(work.folder, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ from gemlet.train.losses import LossSettings
 
 Method = Literal["lora", "full"]
 Schedule = Literal["linear", "cosine", "constant"]
+Qat = Literal["q4_0", "mixed", "q8_0"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 LEARNING_RATES = {"lora": 2e-4, "full": 2e-5}
@@ -20,6 +21,7 @@ class Settings:
 
     method         "lora": two thin matrices beside each matrix of the model, merged in the end; "full": all of it
     train_table    with "full": the 201 million numbers of the token embeddings too
+    qat            of method "full": what learns are the numbers that a file of this type can hold (quantisation-aware)
     rank           of LoRA's thin matrices; their product counts twice (alpha = 2 · rank)
     epochs, steps  times that every row is seen; or, if `steps` is given, batches in all
     batch          rows that are compared with one another, over all processes
@@ -43,6 +45,7 @@ class Settings:
 
     method: Method = "lora"
     train_table: bool = False
+    qat: Qat | None = None
     rank: int = 16
     epochs: int = 1
     steps: int | None = None
@@ -64,8 +67,8 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
 
     def __post_init__(self) -> None:
-        for name, choices in (("method", Method), ("schedule", Schedule), ("precision", Precision)):
-            if getattr(self, name) not in get_args(choices):
+        for name, choices in (("method", Method), ("schedule", Schedule), ("precision", Precision), ("qat", Qat)):
+            if getattr(self, name) not in get_args(choices) and (name, self.qat) != ("qat", None):
                 raise InputError(f"{name} is {getattr(self, name)!r}; available: {', '.join(get_args(choices))}")
         least = {
             "rank": 1,
@@ -87,8 +90,8 @@ class Settings:
                 raise InputError(f"{name} is {value}: it must be a number, 0 or more")
         if self.rate == 0 or self.warmup > 1 or self.clip == 0:
             raise InputError("learning_rate and clip must be above 0, and warmup is a share of the steps, 0 to 1")
-        if self.train_table and self.method == "lora":
-            raise InputError('train_table is for method="full": LoRA leaves the table of embeddings as it is')
+        if (self.method == "lora") + self.train_table + bool(self.qat) > 1:
+            raise InputError('train_table and qat are for method="full", and either learns without the other')
         if self.weights is not None and not all(math.isfinite(one) and one > 0 for one in self.weights):
             raise InputError(f"weights are {self.weights}: each must be above 0; leave out what is to have none")
 

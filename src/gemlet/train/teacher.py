@@ -25,8 +25,8 @@ def teacher_vectors(one: TrainingSet, source: str | None, kept: Path, batch_size
     """
     if source is None:
         return _own(one)
-    if one.kind != "pairs":
-        raise InputError(f"{one.name}: a teacher is for pairs, and these rows are {one.kind}: leave --teacher out")
+    if one.kind not in ("pairs", "texts"):
+        raise InputError(f"{one.name}: a teacher is for pairs and texts, and these rows are {one.kind}: leave it out")
     path = Path(source)
     if path.suffix == ".npy":
         return _read(path, one)
@@ -37,6 +37,22 @@ def teacher_vectors(one: TrainingSet, source: str | None, kept: Path, batch_size
         with whole_file(str(kept)) as file:
             np.save(file, _embed(path, one, batch_size))
     return _read(kept, one)
+
+
+def own_vectors(student: Any, one: TrainingSet, prompts: Sequence[str], kept: Path, batch_size: int) -> FloatArray:
+    """What the student itself has for texts before it learns, [rows, 1, dim]; made once, and kept."""
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(str(kept)) as file:
+            np.save(file, encode(student, [text for (text,) in one.texts], prompts, batch_size)[:, None])
+    return _read(kept, one)
+
+
+def encode(model: Any, texts: Sequence[str], prompts: Sequence[str], batch_size: int) -> FloatArray:
+    """[texts, dim], each text behind the next of the prompts."""
+    prompted = [prompts[row % len(prompts)] + text for row, text in enumerate(texts)]
+    vectors: FloatArray = model.encode(prompted, prompt="", batch_size=batch_size, show_progress_bar=False)
+    return vectors
 
 
 def _own(one: TrainingSet) -> FloatArray | None:
