@@ -45,7 +45,7 @@ def main() -> None:
             print(line(who, row, np.sum(vectors * truth, axis=1, dtype=np.float64)), flush=True)
     for (one, ours), (other, theirs) in combinations(runs, 2):
         if one.model == other.model:
-            cosines = np.sum(ours * theirs, axis=1, dtype=np.float64)
+            cosines: Any = np.sum(ours * theirs, axis=1, dtype=np.float64)
             print(f"\n{one.name} and {other.name}, one file: mean {cosines.mean():.5f}, least:")
             for row in np.argsort(cosines)[:3]:
                 print(f"  {cosines[row]:.5f} {case.texts[row][:40]!r}")

@@ -41,7 +41,7 @@ MISTAKES = [
     (["one.jsonl"], "1 rows are no batch from which to learn"),
     (["rows.jsonl", "--dims", "64,x"], "--dims '64,x': write numbers with commas between them"),
     (["rows.jsonl", "--weights", "1,2"], "2 weights for 1 data sets"),
-    (["rows.jsonl", "--train-table"], 'train_table is for method="full"'),
+    (["rows.jsonl", "--train-table"], 'train_table and qat are for method="full"'),
     (["rows.jsonl", "--prompts", "a,b,c"], "--prompts names 3"),
     (["rows.jsonl", "--model", "packed.gguf"], "training needs the checkpoint's folder"),
     (["rows.jsonl", "--prompts", "nothing"], "no prompt is named 'nothing'"),

@@ -7,11 +7,14 @@ import pytest
 import torch
 from tiny_batches import load, write_tiny
 from torch import nn
+from training import settings, words, write_rows
 
 from gemlet import Embedder, _core
+from gemlet.errors import InputError
 from gemlet.feedback import numbers_and_scales
 from gemlet.gguf import WeightType, write_gguf
 from gemlet.stream import calibration_ids
+from gemlet.train import train
 from gemlet.train.grids import NEAR, Grid, put_on_grid, settle
 
 KINDS: list[WeightType] = ["q4_0", "mixed", "q8_0"]
@@ -20,7 +23,7 @@ TEXTS = ["red planet", "the author of the book", "a b c"]
 
 @pytest.fixture(autouse=True)
 def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemlet.feedback.calibration_ids", lambda checkpoint: calibration_ids(checkpoint)[::20])
+    monkeypatch.setattr("gemlet.feedback.calibration_ids", lambda checkpoint: calibration_ids(checkpoint)[::40])
 
 
 def on_grid(tmp_path: Path, kind: WeightType):
@@ -88,3 +91,48 @@ def test_what_was_trained_is_on_the_grid(tmp_path: Path, kind: WeightType) -> No
     linear = [module for module in student[0].model.layers.modules() if isinstance(module, nn.Linear)]
     held = [numbers_and_scales(module.weight.detach().numpy(), dtype, kind == "mixed") for module in linear]
     assert sum(found is not None for found in held) >= len(grids)
+
+
+def texts(path: Path, count: int, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    return write_rows(path, [{"text": words(rng, int(rng.integers(1, 12)))} for _ in range(count)])
+
+
+@pytest.mark.parametrize("kind", ["q4_0", "mixed"])
+def test_text_alone_brings_a_file_of_few_bits_nearer_to_the_checkpoint(tmp_path: Path, kind: WeightType) -> None:
+    folder = write_tiny(tmp_path / "model")
+    rows, held = texts(tmp_path / "texts.jsonl", 400, 0), texts(tmp_path / "held.jsonl", 60, 1)
+    result = train(folder, [rows], tmp_path / "tuned", settings(method="full", qat=kind, epochs=3), held_out=held)
+    assert 1 - result.after["cosine"] < 0.9 * (1 - result.before["cosine"])
+    unseen = [words(np.random.default_rng(i), 6) for i in range(100, 160)]
+    exact = Embedder(folder, quantization="f32").encode(unseen)
+    far = {}
+    for name in ("model", "tuned"):
+        write_gguf(tmp_path / name, tmp_path / f"{name}.gguf", dtype=kind)
+        far[name] = 1 - (Embedder(tmp_path / f"{name}.gguf").encode(unseen) * exact).sum(axis=1).mean()
+    assert far["tuned"] < 0.95 * far["model"]
+
+
+def test_the_file_of_the_result_holds_its_numbers_exactly(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "model")
+    rows = texts(tmp_path / "texts.jsonl", 40, 0)
+    train(folder, [rows], tmp_path / "tuned", settings(method="full", qat="q4_0"))
+    write_gguf(tmp_path / "tuned", tmp_path / "tuned.gguf", dtype="q4_0")
+    file = _core.Gguf.open(str(tmp_path / "tuned.gguf"))
+    trained = load(tmp_path / "tuned")[0].model
+    for name, (dtype, shape) in file.tensors.items():
+        if name.startswith("layers.") and dtype == "Q4_0":
+            stored = file.read(name, "F32", 0, shape[0]).view(np.float32).reshape(shape)
+            assert np.array_equal(stored, trained.get_submodule(name.removesuffix(".weight")).weight.detach().numpy())
+
+
+def test_text_alone_teaches_nothing_without_a_teacher(tmp_path: Path) -> None:
+    rows = texts(tmp_path / "texts.jsonl", 4, 0)
+    with pytest.raises(InputError, match=r"texts\.jsonl: texts alone teach nothing: name a --teacher, or --qat"):
+        train(write_tiny(tmp_path / "model"), [rows], tmp_path / "tuned", settings())
+
+
+@pytest.mark.parametrize("choices", [{"method": "lora"}, {"method": "full", "train_table": True}])
+def test_qat_is_for_all_numbers_but_the_table(choices: dict) -> None:
+    with pytest.raises(InputError, match="train_table and qat are for"):
+        settings(qat="q4_0", **choices)

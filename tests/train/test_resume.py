@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
 
 def test_a_run_goes_on_with_what_it_was_begun_with(stopped: Path, base: Path, rows: Path, held: Path) -> None:
     with pytest.raises(InputError, match=r"tuned.run was begun with batch 8, not 16: give the same to go on"):
-        train(base, [rows], stopped, settings(batch=16), held_out=held)
+        train(base, [rows], stopped, replace(choices("lora"), batch=16), held_out=held)
     before = rows.read_text()
     other = stopped.parent / rows.name
-    other.write_text(before.replace("a", "b", 1))
+    other.write_text(before.replace('"positive": "', '"positive": "z', 1))
     with pytest.raises(InputError, match=r"was begun with rows of pairs.jsonl"):
         train(base, [other], stopped, choices("lora"), held_out=held)
     shutil.rmtree(run_folder(stopped))
@@ -174,9 +175,9 @@ def test_two_processes_do_what_one_does(
         "--steps", STEPS, "--save-every", SAVE_EVERY, "--eval-every", 4, "--patience", 0,
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "gemlet",
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gemlet",
          "train", str(rows), *map(str, options)],
-        env=environment, capture_output=True, text=True, check=False,
+        env=environment, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     alone = [line["loss"] for line in curve(whole["full"]) if "loss" in line]

@@ -48,7 +48,7 @@ class Grid(nn.Module):
     @property
     def weight(self) -> Tensor:
         """[outputs, inputs]: what the file holds."""
-        return _Rounded.apply(self.numbers, self.scales, *self.limits)  # type: ignore[no-any-return]
+        return _Rounded.apply(self.numbers, self.scales, *self.limits)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] → [..., outputs]."""

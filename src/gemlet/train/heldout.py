@@ -85,7 +85,8 @@ class HeldOut(BaseEvaluator):
         return {"accuracy": classifier.validation_.accuracy}
 
     def _texts(self, model: Any) -> dict[str, float]:
-        cosines = np.einsum("ij,ij->i", self._encode(model, [text for (text,) in self.rows.texts], 0), self._wanted)
+        assert self._wanted is not None
+        cosines = np.sum(self._encode(model, [text for (text,) in self.rows.texts], 0) * self._wanted, axis=1)
         return {"cosine": float(cosines.mean()), "least cosine": float(cosines.min())}
 
     def _encode(self, model: Any, texts: Sequence[str], column: int) -> FloatArray:
