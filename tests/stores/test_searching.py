@@ -154,7 +154,8 @@ def test_the_command_line_from_a_folder_to_hits(url: str, folder: Path, tiny_che
     assert json.loads(again.stdout)["removed"] == 1
     assert run("search", "--store", url, "--keyword", "read_lines", home=elsewhere).returncode == 4
     status = json.loads(run("index", "--status", "--json", "--store", url, home=home).stdout)
-    assert (status["files"], status["passages"], status["dim"]) == (5, 4, 64)
+    passages = 3 if "sqlite" in url or url.endswith(".db") else 4  # a file index has what copies share once
+    assert (status["files"], status["passages"], status["dim"]) == (5, passages, 64)
     gone = run("index", "--store", url, "--remove", folder / "notes", home=home)
     assert gone.stdout.startswith("4 files taken out of ")
     assert run("search", "--store", url, "--keyword", "zyzzyva", home=elsewhere).returncode == 4
