@@ -22,6 +22,7 @@ from gemlet.bulk.cutting import BrokenSource, cut
 from gemlet.bulk.reading import read_blocks
 from gemlet.bulk.settings import Job
 from gemlet.bulk.sources import find_sources
+from gemlet.bulk.tables import Records
 from gemlet.errors import InputError
 
 TEXTS = ["plain", 'a "quoted" word', "two\nlines", "naïve 日本 🎈", "a,b;c\td", "   lead", "x" * 3000, "'"]
@@ -248,3 +249,10 @@ def test_files_folders_globs_and_addresses_are_found_once_and_in_order(
         find_sources([f"{base}/nothing*"])
     with pytest.raises(InputError, match="cannot open nosuch://x"):
         find_sources(["nosuch://x/y.csv"])
+
+
+def test_the_process_keeps_its_limit_of_a_cell() -> None:
+    limit = csv.field_size_limit()
+    records = iter(Records([(b"a,b", 4), (b"1,2", 4)], ",", "x.csv"))
+    assert next(records).cells == ["a", "b"]
+    assert csv.field_size_limit() == limit

@@ -61,19 +61,21 @@ class Records:
 
     def __iter__(self) -> Iterator[Record]:
         """Raises InputError for a record that never ends."""
-        csv.field_size_limit(LINE_BYTES)
         if self._separator == "\t":
             for text in self._texts():
                 yield self._record(tab_separated_cells(text.rstrip("\r\n")) if text.strip("\r\n") else [])
             return
         reader = csv.reader(self._texts(), delimiter=self._separator, strict=True)
         while True:
+            limit = csv.field_size_limit(LINE_BYTES)  # the process has one, and other readers rely on theirs
             try:
                 cells = next(reader, None)
             except csv.Error as error:
                 raise InputError(
                     f"{self._name}:{self._line} is no row of a table: {error}: is a quote missing?"
                 ) from None
+            finally:
+                csv.field_size_limit(limit)
             if cells is None:
                 return
             yield self._record(cells)
