@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -34,11 +35,11 @@ class Bulk:
         self._checkpoint = checkpoint
         self._env = {**os.environ, "GEMLET_CACHE": str(cache)}
 
-    def start(self, out: Path, *options: str, **more: object) -> "subprocess.Popen[str]":
+    def start(self, out: Path, *options: str, **more: Any) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "gemlet", "bulk", str(self.rows), str(out), "--json"]
         command += ["--model", str(self._checkpoint), "--shard-rows", str(SHARD_ROWS), *options]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, **pipes, text=True, env=self._env, **more)  # type: ignore[call-overload]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self._env, **more)
 
     def run(self, out: Path, *options: str, **more: object) -> tuple[int, str, str]:
         process = self.start(out, *options, **more)

@@ -114,14 +114,14 @@ def test_a_file_may_be_empty(store: Writable) -> None:
 
 
 FILES = {
-    "/home/ann/notes/plan.md": ("markdown", None, 100.0),
-    "/home/ann/notes/old plan.md": ("markdown", None, 50.0),
-    "/home/ann/notes/deep/er/plan.txt": ("text", None, 200.0),
-    "/home/ann/code/read.py": ("code", "python", 300.0),
-    "/home/ann/code/read.c": ("code", "c", 301.0),
-    "/home/ann/code/a+b (1).py": ("code", "python", 302.5),
-    "/home/ann/Ünï/naïve.md": ("markdown", None, 400.0),
-    "/home/ann/[draft].md": ("markdown", None, 500.0),
+    "/srv/notes/plan.md": ("markdown", None, 100.0),
+    "/srv/notes/old plan.md": ("markdown", None, 50.0),
+    "/srv/notes/deep/er/plan.txt": ("text", None, 200.0),
+    "/srv/code/read.py": ("code", "python", 300.0),
+    "/srv/code/read.c": ("code", "c", 301.0),
+    "/srv/code/a+b (1).py": ("code", "python", 302.5),
+    "/srv/Ünï/naïve.md": ("markdown", None, 400.0),
+    "/srv/[draft].md": ("markdown", None, 500.0),
 }
 FILTERS = [
     Filter("*.md"),
@@ -129,7 +129,7 @@ FILTERS = [
     Filter("notes/"),
     Filter("code/*.py"),
     Filter("ann/**/plan.*"),
-    Filter("/home/ann/notes/plan.md"),
+    Filter("/srv/notes/plan.md"),
     Filter("plan.??"),
     Filter("old plan.md"),
     Filter("a+b (1).py"),
@@ -351,6 +351,6 @@ def test_a_reader_in_another_thread_goes_on_while_a_writer_writes(store: Writabl
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its client leaves the lock open
 def test_a_qdrant_folder_in_use_says_so(store: Writable, url: str, kind: str) -> None:
     if kind != "qdrant-folder":
-        pytest.skip("of Qdrant's folders alone: all others have many users")
+        pytest.skip("a folder of Qdrant's has one user at a time, every other store many: there is nothing to refuse")
     with pytest.raises(StoreError, match="another process uses"):
         stores.open(url)

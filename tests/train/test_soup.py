@@ -202,7 +202,7 @@ def test_what_is_no_ingredient(folders: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tasted on a dev set"):
         soup(folders, tmp_path / "soup", method="greedy")
     with pytest.raises(InputError, match="available: uniform, greedy"):
-        soup(folders, tmp_path / "soup", method="thick")  # type: ignore[arg-type]
+        soup(folders, tmp_path / "soup", method="thick")
 
 
 def test_an_output_that_is_there_is_left_alone(folders: list[Path], tmp_path: Path) -> None:
