@@ -34,6 +34,8 @@ A run that was killed or stopped by Ctrl-C goes on when the same command is
 given again.
 """
 
+_FEW = 10  # steps: warm-up and fall leave hardly any
+
 
 @click.command(epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -161,7 +163,10 @@ def _as_json(result: "Result") -> dict[str, Any]:
 
 
 def _lines(result: "Result") -> list[str]:
-    lines = [f"{result.folder}: {result.steps:,} steps, loss {result.losses[0]:.4f} → {result.losses[1]:.4f}"]
+    first, last = result.losses
+    lines = [f"{result.folder}: {result.steps:,} steps, loss {first:.4f} → {last:.4f}"]
+    if result.steps < _FEW:
+        lines = [f"{result.folder}: {result.steps} steps only; more --epochs or a smaller --batch teach more"]
     if result.chosen != result.steps:
         lines.append(f"the weights are those of step {result.chosen:,}, the best on the held-out rows")
     for name, value in result.before.items():

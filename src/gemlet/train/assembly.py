@@ -24,8 +24,12 @@ _LOOKS = 10  # at the held-out rows, where nobody says how often
 _ENOUGH = 8192  # tokens whose steps backwards are in memory at once: some 10 GB
 
 
-def assemble(work: Work, batches: list[Batch], process: int, processes: int, fresh: bool) -> Trainer:
-    """Everything that learns. fresh: the run begins, and looks at the held-out rows before its first step."""
+def assemble(work: Work, batches: list[Batch], process: int, processes: int, *, fresh: bool, progress: bool) -> Trainer:
+    """Everything that learns.
+
+    fresh     the run begins, and looks at the held-out rows before its first step
+    progress  show bars for what takes long before that
+    """
     settings = work.settings
     student = load_student(work.base, settings)
     prompts = [_prompts(student, names) for names in work.prompts]
@@ -35,13 +39,13 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, fre
         path = kept / f"{i}.npy"
         own = one.kind == "texts" and source is None
         vectors.append(
-            own_vectors(student, one, prompts[i][0], path, settings.batch) if own
+            own_vectors(student, one, prompts[i][0], path, settings.batch, progress=progress) if own
             else teacher_vectors(one, source, path, settings.batch)
         )  # fmt: skip
-    held = _held_out(work, student, kept / "held-out.npy")
+    held = _held_out(work, student, kept / "held-out.npy", progress)
     if settings.qat:
         start = work.folder / "start.gguf"
-        starting_file(work.base, start, settings.qat, process)
+        starting_file(work.base, start, settings.qat, process, progress=progress)
         put_on_grid(student, student[0].model, start, settings.qat)
     collator = Collator(student, work.sets, prompts, vectors)
     rows = Rows(work.sets)
@@ -68,12 +72,14 @@ def _prompts(student: Any, names: tuple[str, str]) -> tuple[list[str], list[str]
     return first, others
 
 
-def _held_out(work: Work, student: Any, kept: Path) -> HeldOut | None:
+def _held_out(work: Work, student: Any, kept: Path, progress: bool) -> HeldOut | None:
     if work.held_out is None:
         return None
     settings, rows = work.settings, work.held_out
     prompts = _prompts(student, settings.prompts or PROMPTS[rows.kind])
-    wanted = own_vectors(student, rows, prompts[0], kept, settings.batch)[:, 0] if rows.kind == "texts" else None
+    wanted = None
+    if rows.kind == "texts":
+        wanted = own_vectors(student, rows, prompts[0], kept, settings.batch, progress=progress)[:, 0]
     return HeldOut(rows, prompts, settings.batch, settings.seed, wanted)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from gemlet import _core
 from gemlet.feedback import LIMITS, numbers_and_scales
@@ -76,12 +77,18 @@ def _times(x: Tensor, scales: Tensor) -> Tensor:
     return (x.view(*scales.shape, -1) * scales[..., None]).view_as(x)
 
 
-def starting_file(base: Path, path: Path, kind: WeightType, process: int) -> None:
+def starting_file(base: Path, path: Path, kind: WeightType, process: int, *, progress: bool) -> None:
     """Write the checkpoint as a file of this type to `path`, once, by the first process; the others wait for it."""
     while not path.exists():
         if process == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_gguf(base, path, dtype=kind)
+            with tqdm(desc=f"rounding to {kind}", unit="B", unit_scale=True, disable=not progress) as bar:
+
+                def show(done: int, of: int) -> None:
+                    bar.total = of
+                    bar.update(done - bar.n)
+
+                write_gguf(base, path, dtype=kind, progress=show)
         time.sleep(0.2)
 
 

@@ -119,13 +119,15 @@ def _run(work: Work, progress: bool, say: Say) -> Result:
             say(line)
         if found.step:
             say(f"{work.folder}: going on after step {found.step:,} of {len(batches):,}")
+    if first and work.settings.qat and not found.step:
+        say(f"first the checkpoint is rounded to {work.settings.qat}, which takes some minutes")
     _be_quiet()
     from gemlet.train.assembly import assemble
     from gemlet.train.watch import Watch, cut_curve, finishing, read_curve
 
     if first:
         cut_curve(work.folder, found.step)
-    trainer = assemble(work, batches, process, processes, fresh=not found.step)
+    trainer = assemble(work, batches, process, processes, fresh=not found.step, progress=progress and first)
     trainer.kept = found.step
     watch = Watch(work.folder, work.settings.save_every, progress and first, trainer.going_on)
     trainer.add_callback(watch)

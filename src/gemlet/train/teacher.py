@@ -39,19 +39,24 @@ def teacher_vectors(one: TrainingSet, source: str | None, kept: Path, batch_size
     return _read(kept, one)
 
 
-def own_vectors(student: Any, one: TrainingSet, prompts: Sequence[str], kept: Path, batch_size: int) -> FloatArray:
+def own_vectors(
+    student: Any, one: TrainingSet, prompts: Sequence[str], kept: Path, batch_size: int, *, progress: bool
+) -> FloatArray:
     """What the student itself has for texts before it learns, [rows, 1, dim]; made once, and kept."""
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(str(kept)) as file:
-            np.save(file, encode(student, [text for (text,) in one.texts], prompts, batch_size)[:, None])
+            texts = [text for (text,) in one.texts]
+            np.save(file, encode(student, texts, prompts, batch_size, progress=progress)[:, None])
     return _read(kept, one)
 
 
-def encode(model: Any, texts: Sequence[str], prompts: Sequence[str], batch_size: int) -> FloatArray:
+def encode(
+    model: Any, texts: Sequence[str], prompts: Sequence[str], batch_size: int, *, progress: bool = False
+) -> FloatArray:
     """[texts, dim], each text behind the next of the prompts."""
     prompted = [prompts[row % len(prompts)] + text for row, text in enumerate(texts)]
-    vectors: FloatArray = model.encode(prompted, prompt="", batch_size=batch_size, show_progress_bar=False)
+    vectors: FloatArray = model.encode(prompted, prompt="", batch_size=batch_size, show_progress_bar=progress)
     return vectors
 
 
