@@ -120,7 +120,7 @@ def test_a_broken_line_and_an_empty_file_are_named(tmp_path: Path) -> None:
         ({"learning_rate": 0.0}, "learning_rate and clip must be above 0"),
         ({"warmup": 1.5}, "a share of the steps, 0 to 1"),
         ({"method": "half"}, "method is 'half'; available: lora, full"),
-        ({"train_table": True}, 'train_table is for method="full"'),
+        ({"train_table": True}, 'train_table and qat are for method="full", and either learns without the other'),
         ({"weights": (1.0, 0.0)}, "each must be above 0"),
         ({"max_length": 4}, "max_length is 4"),
     ],

@@ -78,9 +78,11 @@ class Writable(Searched, Protocol):
     def close(self) -> None:
         """Give the connection back."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_items(items: Iterable[Item], dim: int, place: str) -> Iterator[Item]:

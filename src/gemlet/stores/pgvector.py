@@ -7,7 +7,7 @@ or of their signs, whose best are then compared by the vectors.   Source: Malkov
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from gemlet.scan import quantise
 from gemlet.store import EVERYTHING, Filter, StoredFile, StoredPassage
 from gemlet.store.rows import Codes, Scales
 from gemlet.stores.addresses import Address
-from gemlet.stores.contract import Item, check_items, digest_of, together
+from gemlet.stores.contract import Item, Writable, check_items, digest_of, together
 from gemlet.stores.pgserver import PgServer
 from gemlet.stores.pgtables import (
     EXACT,
@@ -45,7 +45,7 @@ _MOST_MEMORY = 2 << 30  # bytes that building an index may take of the server's
 _VERSION = (0, 8)
 
 
-class PgStore:
+class PgStore(Writable):
     """See contract.Writable. Writers take turns, one transaction each; readers never wait."""
 
     def __init__(self, address: Address) -> None:
@@ -54,12 +54,6 @@ class PgStore:
         self._server = PgServer(address)
         self._schema = address.name
         self._known: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """See Writable."""

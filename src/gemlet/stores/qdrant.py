@@ -7,7 +7,7 @@ file's own point, which is written last, and is written again.
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -19,7 +19,7 @@ from gemlet.store import EVERYTHING, Filter, StoredFile, StoredPassage
 from gemlet.store.filters import path_matcher
 from gemlet.store.rows import Codes, Scales
 from gemlet.stores.addresses import Address
-from gemlet.stores.contract import Item, check_items, together
+from gemlet.stores.contract import Item, Writable, check_items, together
 from gemlet.stores.points import (
     DENSE,
     FILE,
@@ -45,7 +45,7 @@ _PAGE = 1000  # points read at a time
 _SEEN = 400  # candidates of a search, at the least: Qdrant's hnsw_ef
 
 
-class QdrantStore:
+class QdrantStore(Writable):
     """See contract.Writable. A folder is used by one process at a time; a server by any number."""
 
     def __init__(self, address: Address) -> None:
@@ -53,12 +53,6 @@ class QdrantStore:
         self._server = QdrantServer(address)
         self._models = self._server.models
         self.shown, self._name = address.shown, address.name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """See Writable."""

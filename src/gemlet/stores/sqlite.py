@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gemlet.folders import Stamp
 from gemlet.index.fingerprint import check
@@ -16,23 +16,17 @@ from gemlet.scan import quantise
 from gemlet.store import EVERYTHING, Entry, Filter, Store, StoredFile, StoredPassage, StoreWriter
 from gemlet.store.rows import Codes, Scales
 from gemlet.stores.addresses import Address
-from gemlet.stores.contract import Item, check_items
+from gemlet.stores.contract import Item, Writable, check_items
 from gemlet.vectors import FloatArray
 
 
-class SqliteStore:
+class SqliteStore(Writable):
     """See contract.Writable. Processes that write take turns."""
 
     def __init__(self, address: Address) -> None:
         self.shown = address.shown
         self._path = Path(address.where)
         self._opened: Store | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -84,7 +84,12 @@ def read_training_set(
     for name in columns:
         if name not in data.columns:
             raise InputError(f"{path}: there is no column {name!r}; {_known(data)}")
-    kind = kind or _kind(data, path, columns)
+    kind = kind or kind_of(data, columns)
+    if kind is None:
+        raise InputError(
+            f"{path}: what is there to learn? columns are told by their names (anchor, positive, negative; sentence1, "
+            f"sentence2, score; text, label), or name them in order with --columns; {_known(data)}"
+        )
     if kind not in get_args(Kind):
         raise InputError(f"kind is {kind!r}; available: {', '.join(get_args(Kind))}")
     if kind == "scores":
@@ -94,7 +99,8 @@ def read_training_set(
     return _labelled(path, data, columns, skip_empty) if kind == "labels" else _paired(path, data, columns, skip_empty)
 
 
-def _kind(data: Dataset, path: str, columns: Sequence[str]) -> Kind:
+def kind_of(data: Dataset, columns: Sequence[str] = ()) -> Kind | None:
+    """What rows are by their columns, or by those that are named, in order; None: nobody can tell."""
     names = [name.lower() for name in data.columns if name != _TEACHER]
     if columns:
         last = columns[-1].lower()
@@ -109,10 +115,7 @@ def _kind(data: Dataset, path: str, columns: Sequence[str]) -> Kind:
         return "pairs"
     if len(names) == 1 or (any(name in names for name in TEXT_COLUMNS) and not anchor and not positive):
         return "texts"
-    raise InputError(
-        f"{path}: what is there to learn? columns are told by their names (anchor, positive, negative; sentence1, "
-        f"sentence2, score; text, label), or name them in order with --columns; {_known(data)}"
-    )
+    return None
 
 
 def _paired(path: str, data: Dataset, columns: Sequence[str], skip_empty: bool) -> TrainingSet:

@@ -8,9 +8,8 @@ classifier on rows that it has not seen.
 from collections.abc import Callable
 from pathlib import Path
 
-from gemlet.curate.columns import ANCHORS, NEGATIVE, POSITIVES, pair_columns
+from gemlet.curate.columns import NEGATIVE, pair_columns
 from gemlet.dataset import Dataset, read_dataset
-from gemlet.dataset.dataset import LABEL_COLUMNS
 from gemlet.embedder import Embedder, Quantization
 from gemlet.errors import InputError
 from gemlet.evaluation import (
@@ -25,6 +24,7 @@ from gemlet.evaluation import (
     read_pairs,
 )
 from gemlet.evaluation.own import Entry, Judgement, Retrieval
+from gemlet.train.rows import kind_of
 
 Measure = Callable[[Trial], Evaluation]
 
@@ -57,14 +57,14 @@ def dev_score(
 
 def _measure(path: str) -> tuple[str, Measure]:
     data = read_dataset([path])
-    names = {name.lower() for name in data.columns}
-    if len(names) >= 3 and names & {"score", "similarity", "gold"} and not _negatives(data):
+    kind = kind_of(data)
+    if kind == "scores":
         scored = read_pairs(path)
         return "spearman", lambda trial: evaluate_pairs(scored, trial)
-    if names & set(ANCHORS) and names & set(POSITIVES):
+    if kind == "pairs":
         pairs = as_search(data)
         return "ndcg@10", lambda trial: evaluate_retrieval(pairs, trial)
-    if names & set(LABEL_COLUMNS):
+    if kind == "labels":
         labelled = read_labelled(path)
         return "accuracy", lambda trial: evaluate_labels(labelled, trial)
     raise InputError(
