@@ -17,7 +17,7 @@ demo: $(VENV)/installed  ## environment, build, weights, the model card's exampl
 	$(BIN)/gemlet verify --quick --quantization f32
 
 test: $(VENV)/tools  ## every test; fetches the checkpoint if it is not in the cache
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The engine for x86-64 and for aarch64, without Python; emulated CPUs must give this CPU's bits. TINY=--tiny: a model of
 # two layers, in seconds.
