@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +77,15 @@ def serving(embedder: Embedder, settings: Settings | None = None, **parts: Any) 
         thread.join(60)
         socket.close()
     assert not thread.is_alive()
+
+
+def schemathesis(url: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Ask a server for what its document says; exit code 0: nothing was found."""
+    settings = Path(__file__).parent / "server" / "schemathesis.toml"
+    always = ["--max-examples", "10", "--seed", "1", "--generation-database", "none", "--no-color"]
+    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(settings)]
+    command += ["run", f"{url}/openapi.json", *always, *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
 
 
 def rows(found: Any) -> np.ndarray:

@@ -73,7 +73,7 @@ def test_huggingface_hub(served: Served, tiny: Embedder) -> None:
 
 @pytest.mark.usefixtures("left_open")
 def test_langchain(served: Served, tiny: Embedder) -> None:
-    langchain = pytest.importorskip("langchain_openai")
+    langchain = pytest.importorskip("langchain_openai", reason="pip install langchain-openai")
     made = {
         name: langchain.OpenAIEmbeddings(
             base_url=f"{served.url}/v1", api_key="none", model=f"tiny:{name}", check_embedding_ctx_length=False
@@ -86,7 +86,7 @@ def test_langchain(served: Served, tiny: Embedder) -> None:
 
 @pytest.mark.usefixtures("left_open")
 def test_llama_index(served: Served, tiny: Embedder) -> None:
-    openai = pytest.importorskip("llama_index.embeddings.openai")
+    openai = pytest.importorskip("llama_index.embeddings.openai", reason="pip install llama-index-embeddings-openai")
     model = openai.OpenAIEmbedding(
         api_base=f"{served.url}/v1", api_key="none", model_name="tiny", additional_kwargs={"extra_body": {}}
     )
@@ -95,7 +95,7 @@ def test_llama_index(served: Served, tiny: Embedder) -> None:
 
 @pytest.mark.usefixtures("left_open")
 def test_cohere(served: Served, tiny: Embedder) -> None:
-    cohere = pytest.importorskip("cohere")
+    cohere = pytest.importorskip("cohere", reason="pip install cohere")
     client = cohere.ClientV2(api_key="none", base_url=served.url)
     reply = client.embed(model="tiny", texts=TEXTS, input_type="search_document", embedding_types=["float", "int8"])
     assert np.array_equal(rows(reply.embeddings.float_), tiny.encode_document(TEXTS))

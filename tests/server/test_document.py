@@ -1,13 +1,9 @@
 """The OpenAPI document is true: schemathesis asks by it, and what comes is what it says."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from serving import Served
-
-HERE = Path(__file__).parent
+from serving import Served, schemathesis
 
 
 def test_every_route_is_in_it(served: Served) -> None:
@@ -20,14 +16,6 @@ def test_every_route_is_in_it(served: Served) -> None:
     assert document["components"]["schemas"]["EmbeddingsRequest"]["properties"]["dimensions"]["anyOf"][0] == {
         "enum": [64]
     }
-
-
-def schemathesis(url: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Ask a server for what its document says; exit code 0: nothing was found."""
-    always = ["--max-examples", "10", "--seed", "1", "--generation-database", "none", "--no-color"]
-    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml")]
-    command += ["run", f"{url}/openapi.json", *always, *options]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
 
 
 def test_schemathesis_finds_nothing(served: Served, tmp_path: Path) -> None:

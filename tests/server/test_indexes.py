@@ -15,7 +15,7 @@ from typing import Any
 import fake_llm
 import numpy as np
 import pytest
-from serving import Served, serving
+from serving import Served, schemathesis, serving
 
 from gemlet import Embedder
 from gemlet.errors import InputError, StoreNotFound
@@ -478,8 +478,6 @@ def test_the_document_tells_of_these_routes(serve: Serve, index: Path) -> None:
 
 def test_schemathesis_finds_nothing_here(serve: Serve, index: Path, tmp_path: Path) -> None:
     pytest.importorskip("schemathesis")
-    from test_document import schemathesis
-
     done = schemathesis(serve(index).url, tmp_path, "--include-path-regex", "^/gemlet/")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 

@@ -88,7 +88,7 @@ def mteb(monkeypatch: pytest.MonkeyPatch) -> Any:
     """mteb without the network; its own and its dependencies' warnings are theirs."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    return pytest.importorskip("mteb")
+    return pytest.importorskip("mteb", reason="pip install mteb")
 
 
 WORDS = ["cat dog bird fish", "rain snow wind sun", "red blue green gold"]

@@ -35,7 +35,7 @@ def test_a_result_lies_where_mteb_looks_and_has_its_fields(tmp_path: Path) -> No
 
 
 def test_mteb_reads_what_is_written(tmp_path: Path) -> None:
-    mteb = pytest.importorskip("mteb")
+    mteb = pytest.importorskip("mteb", reason="pip install mteb")
     write(tmp_path, Q8, "BelebeleRetrieval", **{"eng_Latn-eng_Latn": 0.5})
     result = mteb.results.TaskResult.from_disk(write(tmp_path, Q8, "STS17", en_en=0.9))
     assert result.get_score() == 0.9

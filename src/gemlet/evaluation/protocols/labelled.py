@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,16 +46,19 @@ class Classification:
 
     def score(self, vectors: Sequence[FloatArray]) -> Scores:
         """Accuracy and macro F1 of each regression, and their means. Raises MissingExtra without scikit-learn."""
-        place = {row: i for i, row in enumerate(self._used())}
-        each = []
-        for drawn in self._draws():
-            labels = [self.train_labels[row] for row in drawn]
-            found = _logistic(vectors[0][[place[row] for row in drawn]], labels, vectors[1])
-            each.append(
-                {"accuracy": metrics.accuracy(self.test_labels, found), "f1": metrics.f1(self.test_labels, found)}
-            )
+        each = [
+            {"accuracy": metrics.accuracy(self.test_labels, found), "f1": metrics.f1(self.test_labels, found)}
+            for found in self.predictions(vectors)
+        ]
         figures: Scores = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
         return with_main(self, figures | {"scores_per_experiment": each})
+
+    def predictions(self, vectors: Sequence[FloatArray]) -> Iterator[list[str]]:
+        """What each regression says of the rows to judge by. Raises MissingExtra without scikit-learn."""
+        place = {row: i for i, row in enumerate(self._used())}
+        for drawn in self._draws():
+            labels = [self.train_labels[row] for row in drawn]
+            yield _logistic(vectors[0][[place[row] for row in drawn]], labels, vectors[1])
 
     def _used(self) -> list[int]:
         return sorted({row for drawn in self._draws() for row in drawn})
