@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 import numpy as np
 import numpy.typing as npt
 
-from gemlet import _core, vectors
+from gemlet import _core, gpu, vectors
 from gemlet.checkpoint import Checkpoint, read_checkpoint, storage_of
 from gemlet.errors import InputError, OutputError, TruncationWarning, warn
 from gemlet.packing import Batch, Sequences, Truncation, fit, pack
@@ -21,6 +21,8 @@ from gemlet.texts import Texts, as_texts
 from gemlet.vectors import FloatArray, Precision
 
 DEFAULT_MODEL = "google/embeddinggemma-300m"
+
+_TOKEN_BUDGET = 512
 
 _MANY_TOKENS = 1024
 """That many touch most of the tokenizer's tables; the model then needs the memory more."""
@@ -69,13 +71,14 @@ class Embedder:
     """EmbeddingGemma-300M: texts in, unit vectors out.
 
     Any number of threads may use one embedder at once. A text's vector is the same bit for bit alone and in any batch,
-    in any order and with any number of threads.
+    in any order and with any number of threads; on a GPU it is the same up to rounding.
     """
 
     def __init__(
         self,
         name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
+        device: str = gpu.OWN,
         quantization: Quantization | None = None,
         truncate_dim: int | None = None,
         threads: int | None = None,
@@ -83,17 +86,20 @@ class Embedder:
         max_seq_length: int | None = None,
         truncation: Truncation = "right",
         control_tokens: ControlTokens = "literal",
-        token_budget: int = 512,
+        token_budget: int | None = None,
     ) -> None:
         """Load a checkpoint.
 
         name_or_path    a published name (fetched once, then cached), a folder in the sentence-transformers layout, or a
                         .gguf file
+        device          "cpu" is gemlet's own engine; "cuda", "cuda:1" and so on a GPU, through PyTorch (the extra
+                        gpu); "torch:cpu" what a GPU would run, where there is none
         quantization    of the matrices: "q8_0" computes in 8 bits, from a file that the first use writes into gemlet's
                         cache (some 5 s, once); "bf16" and "f32" run the folder's own weights, "f32" exactly; a .gguf
-                        file has its own; None: the file's, "q8_0" for a folder or a name
+                        file has its own; None: the file's, for a folder or a name "q8_0", and "bf16" on a GPU. A GPU
+                        has weights of 8 bits multiplied in bfloat16
         truncate_dim    cut every vector to 512, 256 or 128 numbers (re-normalised); None keeps all 768
-        threads         None: as many as this process may use
+        threads         None: as many as this process may use; PyTorch has its own setting
         offline         never touch the network
         max_seq_length  at most this many tokens of a text, prompt included; None: what the checkpoint says (2048)
         truncation      of longer texts: "right" and "left" cut and warn, "error" raises InputTooLong, "window" embeds
@@ -101,21 +107,26 @@ class Embedder:
         control_tokens  "<eos>", "<bos>" and the like in a text: "literal" takes them as the characters they are, so
                         that no text can steer the model; "parse" as control tokens, as Hugging Face's tokenizer does
         token_budget    tokens of several texts that run at once: more take more memory, and more than the processor's
-                        caches hold are slower
+                        caches hold are slower; None: 512, on a GPU up to 32,768 by its free memory
 
-        Raises ModelNotFound, WeightsError, UnsupportedModel, or InputError for an argument. Warns with CacheWarning
-        where the 8-bit file cannot be written: the folder's weights are packed into 8 bits at every start instead.
+        Raises ModelNotFound, WeightsError, UnsupportedModel, MissingExtra, or InputError for an argument. Warns with
+        CacheWarning where the 8-bit file cannot be written: the folder's weights are packed into 8 bits at every start
+        instead.
         """
         self.truncation = _one_of("truncation", truncation, Truncation)
         self.control_tokens = _one_of("control_tokens", control_tokens, ControlTokens)
-        self.token_budget = _positive("token_budget", token_budget)
+        if token_budget is not None:
+            _positive("token_budget", token_budget)
         threads = _positive("threads", _cores() if threads is None else threads)
         if quantization is not None:
             _one_of("quantization", quantization, Quantization)
+        self.device = gpu.check_device(device)
         self.name = os.fspath(name_or_path)
         with Terminal() as progress:
             path = find(name_or_path, offline=offline, progress=progress)
-            if quantization in (None, "q8_0") and path.is_dir():
+            if quantization is None and path.is_dir():
+                quantization = "q8_0" if device == gpu.OWN else "bf16"
+            if quantization == "q8_0" and path.is_dir():
                 path = quantized(path, progress) or path
         self._checkpoint = checkpoint = read_checkpoint(path)
         self.quantization, storage = storage_of(checkpoint, quantization)
@@ -127,7 +138,13 @@ class Embedder:
         self.prompts = checkpoint.prompts | {k: v for k, v in CARD_PROMPTS.items() if k not in checkpoint.prompts}
         self._tokenizer = checkpoint.tokenizer
         self._gguf = checkpoint.gguf
-        self._model = _core.Model(checkpoint.config, checkpoint.weights, storage, threads)
+        self._model: gpu.Engine
+        if device == gpu.OWN:
+            self._model = _core.Model(checkpoint.config, checkpoint.weights, storage, threads)
+            self.token_budget = token_budget or _TOKEN_BUDGET
+        else:
+            model = gpu.open_model(checkpoint, device, storage, token_budget)
+            self._model, self.token_budget = model, model.token_budget
 
     def encode(
         self,
@@ -310,31 +327,40 @@ class Embedder:
     def _parts(self, sequences: Sequences, batch_size: int | None, progress: bool) -> FloatArray:
         """[sequences, 768] float32 from behind the dense head."""
         parts = np.empty((len(sequences.input_ids), self._full_dim), np.float32)
-        for batch in self._batches(sequences, batch_size, progress):
+        for places, batch in self._batches(sequences, batch_size, progress):
             rows = self.run(batch)
             finite = np.isfinite(rows).all(axis=1)
             if not finite.all():
-                row = sequences.rows[batch.first + int(np.argmin(finite))]
+                row = sequences.rows[places[int(np.argmin(finite))]]
                 reason = self._checkpoint.damage() or "run `gemlet verify`, the weights may be damaged"
                 raise OutputError(f"the vector of text {row} is not finite: {reason}")
-            parts[batch.first : batch.last] = rows
+            parts[places] = rows
         return parts
 
     def _token_embeddings(self, sequences: Sequences, batch_size: int | None, progress: bool) -> list[FloatArray]:
         """For each text [tokens, 768] float32; the windows of a long text end to end."""
+        found: dict[int, FloatArray] = {}
+        for places, batch in self._batches(sequences, batch_size, progress):
+            found |= zip(places.tolist(), self.run_tokens(batch), strict=True)
         parts: list[list[FloatArray]] = [[] for _ in sequences.tokens]
-        for batch in self._batches(sequences, batch_size, progress):
-            for row, tokens in zip(sequences.rows[batch.first : batch.last], self.run_tokens(batch), strict=True):
-                parts[row].append(tokens)
+        for place, row in enumerate(sequences.rows):
+            parts[row].append(found[place])
         return [np.concatenate(text) for text in parts]
 
-    def _batches(self, sequences: Sequences, batch_size: int | None, progress: bool) -> Iterator[Batch]:
+    def _batches(
+        self, sequences: Sequences, batch_size: int | None, progress: bool
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
+        """Batches with the places of their sequences: in the order given, or for a GPU in that of length."""
         if batch_size is not None:
             _positive("batch_size", batch_size)
-        batches = pack(sequences.input_ids, self.token_budget, batch_size)
-        if not progress:
-            return batches
-        return _with_bar(batches, len(sequences.input_ids))
+        ids = sequences.input_ids
+        order = np.arange(len(ids))
+        if self.device != gpu.OWN:
+            order = np.argsort([-len(one) for one in ids], kind="stable")
+            ids = [ids[place] for place in order]
+        batches = pack(ids, self.token_budget, batch_size)
+        for batch in _with_bar(batches, len(ids)) if progress else batches:
+            yield order[batch.first : batch.last], batch
 
 
 def _with_bar(batches: Iterator[Batch], total: int) -> Iterator[Batch]:

@@ -180,6 +180,7 @@ class Answers:
     """An embedder that knows the goldens by heart and gets one thing wrong."""
 
     quantization = "f32"
+    device = "cpu"
     max_seq_length = 2048
     control_tokens = "literal"
 
@@ -295,7 +296,7 @@ def test_a_vector_that_depends_on_its_batch_is_named():
         def encode(self, texts, **_):
             return super().encode(texts) * np.float32(1 + 2e-7 * (len(texts) > 1))
 
-    assert "other bits alone" in problem_of(Depends())
+    assert "other vectors alone" in problem_of(Depends())
 
 
 def test_a_forgotten_title_is_named():

@@ -18,10 +18,11 @@ from gemlet.bulk.report import Listener, Silence
 from gemlet.bulk.settings import Model, Settings
 from gemlet.bulk.shards import finished, output_schema, parquet_writer
 from gemlet.bulk.sources import pyarrow
+from gemlet.gpu import OWN
 
 _SHARDS = 16  # that are looked into, evenly spaced
 _ROWS = 64  # of each
-_STEP = 8  # rows that are embedded before another shard has its turn
+_STEP = 8  # rows that are embedded before another shard has its turn; a GPU takes all of a shard's
 _SECONDS = 10.0  # of embedding, to learn the pace
 
 
@@ -33,7 +34,8 @@ class Estimate:
     vectors           more than the rows where these are cut into passages, fewer where rows are bad
     share_of_bad      of the sample's rows
     tokens_deviation  of `tokens`: one standard error of the sample
-    rate              tokens per second of this process, by `threads` threads, measured over `measured_tokens`
+    rate              tokens per second of this process, by `threads` threads or on `device`, measured over
+                      `measured_tokens`; so few at once that a GPU does far more in a run
     bytes             of the output; vector_bytes: of one vector
     """
 
@@ -51,6 +53,12 @@ class Estimate:
     measured_tokens: int
     bytes: int
     vector_bytes: int
+    device: str = OWN
+
+    @property
+    def by(self) -> str:
+        """What computes."""
+        return f"of {self.threads} threads" if self.device == OWN else f"on {self.device}"
 
     @property
     def seconds(self) -> float:
@@ -104,6 +112,7 @@ def _measured(plan: Plan, model: BlockEmbedder, done: int) -> Estimate:
         measured_tokens=read,
         bytes=round(vectors * _bytes_of(plan, model, tables) / max(sum(map(len, tables)), 1)),
         vector_bytes=model.type.list_size * model.type.value_type.bit_width // 8,
+        device=model.embedder.device,
     )
 
 
@@ -112,10 +121,11 @@ def _embedded(blocks: list[Block], model: BlockEmbedder) -> tuple[list[Any], int
     tables: list[Any] = []
     tokens = 0
     begin = time.perf_counter()
-    for first in range(0, _ROWS, _STEP):
+    step = _STEP if model.embedder.device == OWN else _ROWS
+    for first in range(0, _ROWS, step):
         for block in blocks:
             if first < len(block.texts) and time.perf_counter() - begin < _SECONDS:
-                result = model.embed(_part(block, first, first + _STEP))
+                result = model.embed(_part(block, first, first + step))
                 tables.append(result.table)
                 tokens += result.tokens
     return tables, tokens, time.perf_counter() - begin

@@ -75,11 +75,13 @@ class Worker:
 def ray_workers(model: Model, count: int | None = None) -> MakeWorkers:
     """What run() makes its workers with.
 
-    model  whose `threads` are those of a worker; None: one
+    model  whose `threads` are those of a worker; None: one; on the device "cuda" a worker has a GPU
     count  of workers; None: as many as there is room for
 
-    Raises MissingExtra.
+    Raises MissingExtra; InputError for a GPU that is named.
     """
+    if model.device.startswith("cuda:"):
+        raise InputError(f"Ray says which worker has which GPU, device is {model.device!r}: take --device cuda")
     _imported()
     return lambda plan, shards: RayWorkers(plan, shards, model, count)
 
@@ -96,15 +98,20 @@ class RayWorkers:
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, Shard]] = {}
         self._ray, self._own = _started()
-        room = int(self._ray.cluster_resources().get("CPU", 0)) // threads
+        needs = {"CPU": threads, "GPU": int(model.device == "cuda")}
+        there = self._ray.cluster_resources()
+        room = min(int(there.get(name, 0)) // of_one for name, of_one in needs.items() if of_one)
         if (count or 1) > room:
             self.close()
+            gpus = " and a GPU each" if needs["GPU"] else ""
             raise InputError(
-                f"{count or 1} workers of {threads} threads do not fit, Ray has room for {room}: "
+                f"{count or 1} workers of {threads} threads{gpus} do not fit, Ray has room for {room}: "
                 "take fewer (--workers, --threads)"
             )
         self._count = min(count or room, shards)
-        self._actor = self._ray.remote(num_cpus=threads, max_concurrency=2, max_restarts=0)(Worker)
+        self._actor = self._ray.remote(num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_concurrency=2, max_restarts=0)(
+            Worker
+        )
         self._job = self._ray.put(plan.job)
         self._idle += [self._new() for _ in range(self._count)]
         self._ray.wait([worker.open.remote() for worker in self._idle], num_returns=self._count, timeout=_OPEN_S)

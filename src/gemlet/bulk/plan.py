@@ -18,6 +18,7 @@ from gemlet.bulk.settings import Job, Settings
 from gemlet.bulk.sources import Source, find_sources, pyarrow
 from gemlet.embedder import Embedder
 from gemlet.errors import BulkError, InputError
+from gemlet.gpu import OWN
 from gemlet.index.fingerprint import model_digest
 from gemlet.passages import CHUNKER
 from gemlet.prompts import document_prompts, find_prompt
@@ -57,6 +58,7 @@ def made_with(embedder: Embedder, settings: Settings) -> dict[str, Any]:
         "gemlet": __version__,
         "model": model_digest(embedder.checkpoint, None)[0],
         "quantization": embedder.quantization,
+        "device": "cpu" if embedder.device == OWN else "gpu",
         "prompt": prompt or (find_prompt(embedder.prompts, task) if task else ""),
         "dim": settings.dim or embedder.truncate_dim,
         "precision": settings.precision,

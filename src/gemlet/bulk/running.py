@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from traceback import clear_frames
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from gemlet.bulk.report import Listener, Meter, Report, Silence
 from gemlet.bulk.settings import Job, Model, Settings
 from gemlet.bulk.shards import Counts, finished, make_shard
 from gemlet.errors import BulkError
+from gemlet.gpu import OWN, TORCH_ON_CPU
 
 ATTEMPTS = 3
 """How often a shard is begun, when reading it fails or its worker dies."""
@@ -86,6 +87,8 @@ def _run(
     listener: Listener,
 ) -> Report:
     folder = Folder(output)
+    if workers is not None and model.device != OWN:  # a driver needs no GPU, and leaves those that are here to them
+        model = replace(model, device=TORCH_ON_CPU)
     embedder = open_model(model)
     BlockEmbedder(embedder, settings)  # raises for settings that cannot be, before anything is there
     made = made_with(embedder, settings)

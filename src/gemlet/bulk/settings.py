@@ -55,6 +55,7 @@ class Model:
     quantization: Any = None
     threads: int | None = None
     offline: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from gemlet.cli.options import dim_option, model_options
+from gemlet.cli.options import device_option, dim_option, model_options
 from gemlet.folders import shown
 from gemlet.packing import Truncation
 
@@ -67,6 +67,7 @@ OUTPUT/_bad. --ray takes the cluster of $RAY_ADDRESS, or starts Ray here.
 @click.option("--ray", "on_ray", is_flag=True, help="Work on Ray's workers (pip install 'gemlet[ray]').")
 @click.option("--workers", type=click.IntRange(1), help="With --ray.  [default: as many as there is room for]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@device_option
 @model_options
 def command(
     inputs: tuple[str, ...],
@@ -79,11 +80,12 @@ def command(
     quantization: Any,
     threads: int | None,
     offline: bool,
+    device: str,
     **options: Any,
 ) -> None:
     """Embed every row of INPUTS into Parquet files in OUTPUT, or go on with it.
 
-    With --ray, --threads are those of a worker, one by default.
+    With --ray, --threads are those of a worker, one by default, and with --device cuda each has a GPU.
     """
     if workers and not on_ray:
         raise click.UsageError("--workers needs --ray")
@@ -92,7 +94,7 @@ def command(
     from gemlet.bulk.on_ray import ray_workers
 
     settings = _settings(**options)
-    asked = Model(model, quantization, threads, offline)
+    asked = Model(model, quantization, threads, offline, device)
     with Bar() as bar:
         if dry_run:
             found = estimate(inputs, output, settings, asked, bar)
@@ -161,7 +163,7 @@ def _estimated(found: "Estimate") -> str:
             f"vectors: {found.vectors:,} of {found.vector_bytes:,} bytes{bad}",
             f"tokens:  {found.tokens:,} ± {found.tokens_deviation:,} (by {found.sampled_rows:,} rows)",
             f"output:  {_size(found.bytes)}",
-            f"time:    {duration(found.seconds)} in one process of {found.threads} threads, at {found.rate:,.0f} "
+            f"time:    {duration(found.seconds)} in one process {found.by}, at {found.rate:,.0f} "
             f"tokens/s (measured over {found.measured_tokens:,} tokens)",
         )
     )

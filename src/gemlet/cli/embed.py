@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gemlet.cli.options import encode_options, load, model_options, precision_option
+from gemlet.cli.options import device_option, encode_options, load, model_options, precision_option
 from gemlet.cli.records import Record, read_records
 from gemlet.cli.writers import open_writer
 
@@ -34,6 +34,7 @@ A .jsonl line is a string or an object; its text is in --field, its title (for
 @click.option("-o", "--output", default="-", help="A .npy or .jsonl file; default: JSON lines on stdout.")
 @encode_options
 @precision_option
+@device_option
 @model_options
 def command(
     texts: tuple[str, ...],

@@ -41,6 +41,12 @@ def model_options(command: F) -> F:
     return command
 
 
+def device_option(command: F) -> F:
+    """Add --device."""
+    note = "cpu, or cuda: a GPU, through PyTorch (pip install 'gemlet[gpu]')."
+    return click.option("--device", default="cpu", show_default=True, help=note)(command)
+
+
 def dim_option(command: F) -> F:
     """Add --dim."""
     dims = click.Choice([str(dim) for dim in MATRYOSHKA_DIMS])
@@ -100,8 +106,12 @@ def locate(model: str, offline: bool) -> Path:
         return find(model, offline=offline, progress=progress)
 
 
-def load(model: str, quantization: Quantization | None, threads: int | None, offline: bool) -> "Embedder":
+def load(
+    model: str, quantization: Quantization | None, threads: int | None, offline: bool, device: str = "cpu"
+) -> "Embedder":
     """Return the embedder for --model and its options."""
     from gemlet.embedder import Embedder
+    from gemlet.gpu import check_device
 
-    return Embedder(locate(model, offline), quantization=quantization, threads=threads)
+    check_device(device)  # before anything is fetched
+    return Embedder(locate(model, offline), quantization=quantization, threads=threads, device=device)

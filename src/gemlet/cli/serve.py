@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemlet.cli.finding import writer_for, writer_options
-from gemlet.cli.options import model_options
+from gemlet.cli.options import device_option, model_options
 from gemlet.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ that of --task. docs/serve.md lists the routes.
 @click.option("--timeout", "seconds", default=600, show_default=True, type=click.IntRange(1), help="Seconds a request.")
 @click.option("--quiet", is_flag=True, help="Log no requests.")
 @writer_options
+@device_option
 @model_options
 def command(
     indexes: tuple[str, ...],
@@ -72,6 +73,7 @@ def command(
     quantization: Any,
     threads: int | None,
     offline: bool,
+    device: str,
     **named: Any,
 ) -> None:
     """Serve vectors over HTTP.
@@ -85,7 +87,7 @@ def command(
     check_address(host, settings, without_key=without_key)
     if not quiet:
         _log_to_stderr()
-    loaded = {"quantization": quantization, "threads": threads, "offline": offline}
+    loaded = {"quantization": quantization, "threads": threads, "offline": offline, "device": device}
     writer = (lambda: writer_for(llm, llm_url, llm_remote)) if llm or llm_url else None
     own = {"indexes": indexes, "writer": writer}
     _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)

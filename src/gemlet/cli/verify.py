@@ -6,19 +6,21 @@ from typing import Any
 
 import click
 
-from gemlet.cli.options import load, model_options
+from gemlet.cli.options import device_option, load, model_options
 
 EPILOG = """\b
 Examples:
   gemlet verify                         in 8 bits, as the other commands run
   gemlet verify --quantization f32      exactly
   gemlet verify --quick --json
+  gemlet verify --device cuda           on a GPU
 """
 
 
 @click.command(epilog=EPILOG)
 @click.option("--quick", is_flag=True, help="Only the short texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@device_option
 @model_options
 def command(quick: bool, as_json: bool, **model: Any) -> None:
     """Check tokens and vectors against those of the publisher's own stack, shipped with gemlet.

@@ -1,0 +1,99 @@
+"""Who sees whom.   (q, k, v of texts end to end → what each token takes of the others)
+
+PyTorch has kernels for texts of any length end to end, for some GPUs and in some of its versions. Which of them runs
+here, and is right, is tried when a model is opened; what always runs are rectangles of texts of like length.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from gemlet.gpu.layout import Group, Layout
+
+Attend = Callable[[Tensor, Tensor, Tensor, Layout, bool, float], Tensor]
+"""(q [tokens, heads, D], k and v [tokens, kv heads, D], layout, does the layer slide, scale) → [tokens, heads, D]."""
+
+_TRIED = [1, 2, 17, 300, 600]  # tokens of the texts that a kernel is tried on: shorter and longer than the window's 513
+_SPREAD = 16.0  # of their values: one token more or less in a window of 513 moves a mean by up to 0.09
+
+
+def by_torch(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
+    """PyTorch's public function; it has a window and shares keys among heads from 2.11 on or so."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    reach = layout.reach(sliding)
+    window = (-1, -1) if reach is None else (reach, reach)
+    ends, longest = layout.cu_seqlens, layout.longest
+    options: dict[str, Any] = {"scale": scale, "window_size": window, "enable_gqa": True}
+    result: Tensor = varlen_attn(q, k, v, ends, ends, longest, longest, **options)
+    return result
+
+
+def by_flash(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
+    """What the public function calls, in the versions that have the kernel but not yet the function."""
+    reach = layout.reach(sliding)
+    side = -1 if reach is None else reach
+    ends, longest = layout.cu_seqlens, layout.longest
+    result: Tensor = torch.ops.aten._flash_attention_forward(
+        q, k, v, ends, ends, longest, longest, 0.0, False, False,
+        scale=scale, window_size_left=side, window_size_right=side,
+    )[0]  # fmt: skip
+    return result
+
+
+def by_groups(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
+    """Texts of like length together, on any device."""
+    mixed = torch.empty_like(q)
+    for group in layout.groups:
+        queries, keys, values = (x[group.places].transpose(1, 2) for x in (q, k, v))
+        keys, values = (x.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for x in (keys, values))
+        mask = _mask(group, sliding)
+        out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scale).transpose(1, 2)
+        if group.real is None:
+            mixed[group.places] = out
+        else:
+            mixed[group.places[group.real]] = out[group.real]
+    return mixed
+
+
+def _mask(group: Group, sliding: bool) -> Tensor | None:
+    """True where a query (next to last) sees a key (last): [B or 1, 1, L or 1, L]."""
+    near = group.near if sliding else None
+    if group.real is None:
+        return None if near is None else near[None, None]
+    real = group.real[:, None, None, :]
+    return real if near is None else real & near
+
+
+def choose_attention(heads: int, kv_heads: int, width: int, window: int, device: torch.device, dtype: Any) -> Attend:
+    """The first that runs on this device and agrees with by_groups()."""
+    if device.type == "cpu" or dtype == torch.float32:  # the kernels are for GPUs and 16 bits
+        return by_groups
+    for attend in (by_torch, by_flash):
+        with contextlib.suppress(Exception):  # of any kind: another version, an older GPU, a build without the kernel
+            if agrees(attend, heads, kv_heads, width, window, device, dtype):
+                return attend
+    return by_groups
+
+
+def agrees(
+    attend: Attend, heads: int, kv_heads: int, width: int, window: int, device: torch.device, dtype: Any
+) -> bool:
+    """Say whether it gives what by_groups() does, in full and in sliding layers, up to the rounding of `dtype`."""
+    ends = np.cumsum([0, *_TRIED]).astype(np.int32)
+    layout = Layout(ends, window, device)
+    made = torch.Generator().manual_seed(0)
+    q, k, v = (
+        (size * torch.randn(int(ends[-1]), count, width, generator=made)).to(device, dtype)
+        for count, size in ((heads, 0.5), (kv_heads, 0.5), (kv_heads, _SPREAD))
+    )
+    for sliding in (False, True):
+        given, right = (one(q, k, v, layout, sliding, width**-0.5).float() for one in (attend, by_groups))
+        if not bool(((given - right).abs() <= 0.01 + right.abs() / 64).all()):
+            return False
+    return True
