@@ -5,7 +5,7 @@ here, and is right, is tried when a model is opened; what always runs are rectan
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,20 +22,8 @@ _TRIED = [1, 2, 17, 300, 600]  # tokens of the texts that a kernel is tried on: 
 _SPREAD = 16.0  # of their values: one token more or less in a window of 513 moves a mean by up to 0.09
 
 
-def by_torch(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
-    """PyTorch's public function; it has a window and shares keys among heads from 2.11 on or so."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    reach = layout.reach(sliding)
-    window = (-1, -1) if reach is None else (reach, reach)
-    ends, longest = layout.cu_seqlens, layout.longest
-    options: dict[str, Any] = {"scale": scale, "window_size": window, "enable_gqa": True}
-    result: Tensor = varlen_attn(q, k, v, ends, ends, longest, longest, **options)
-    return result
-
-
 def by_flash(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
-    """What the public function calls, in the versions that have the kernel but not yet the function."""
+    """What PyTorch's public function calls, and versions before it have already."""
     reach = layout.reach(sliding)
     side = -1 if reach is None else reach
     ends, longest = layout.cu_seqlens, layout.longest
@@ -43,6 +31,18 @@ def by_flash(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, sca
         q, k, v, ends, ends, longest, longest, 0.0, False, False,
         scale=scale, window_size_left=side, window_size_right=side,
     )[0]  # fmt: skip
+    return result
+
+
+def by_torch(q: Tensor, k: Tensor, v: Tensor, layout: Layout, sliding: bool, scale: float) -> Tensor:
+    """PyTorch's public function, of later versions; its import takes seconds."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    reach = layout.reach(sliding)
+    window = (-1, -1) if reach is None else (reach, reach)
+    ends, longest = layout.cu_seqlens, layout.longest
+    options: dict[str, Any] = {"scale": scale, "window_size": window, "enable_gqa": True}
+    result: Tensor = varlen_attn(q, k, v, ends, ends, longest, longest, **options)
     return result
 
 
@@ -70,23 +70,27 @@ def _mask(group: Group, sliding: bool) -> Tensor | None:
     return real if near is None else real & near
 
 
-def choose_attention(heads: int, kv_heads: int, width: int, window: int, device: torch.device, dtype: Any) -> Attend:
-    """The first that runs on this device and agrees with by_groups()."""
-    if device.type == "cpu" or dtype == torch.float32:  # the kernels are for GPUs and 16 bits
-        return by_groups
-    for attend in (by_torch, by_flash):
+def kernels_for(device: torch.device, dtype: torch.dtype) -> tuple[Attend, ...]:
+    """What may run texts end to end: on a GPU and in 16 bits."""
+    return (by_flash, by_torch) if device.type == "cuda" and dtype == torch.bfloat16 else ()
+
+
+def choose_attention(
+    kernels: Sequence[Attend], config: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+) -> Attend:
+    """The first that runs here and agrees with by_groups(), else that."""
+    for attend in kernels:
         with contextlib.suppress(Exception):  # of any kind: another version, an older GPU, a build without the kernel
-            if agrees(attend, heads, kv_heads, width, window, device, dtype):
+            if agrees(attend, config, device, dtype):
                 return attend
     return by_groups
 
 
-def agrees(
-    attend: Attend, heads: int, kv_heads: int, width: int, window: int, device: torch.device, dtype: Any
-) -> bool:
-    """Say whether it gives what by_groups() does, in full and in sliding layers, up to the rounding of `dtype`."""
+def agrees(attend: Attend, config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> bool:
+    """Say whether it gives what by_groups() does, in full and in sliding layers, up to the rounding of 16 bits."""
     ends = np.cumsum([0, *_TRIED]).astype(np.int32)
-    layout = Layout(ends, window, device)
+    layout = Layout(ends, config["window"], device)
+    heads, kv_heads, width = (config[name] for name in ("num_attention_heads", "num_key_value_heads", "head_dim"))
     made = torch.Generator().manual_seed(0)
     q, k, v = (
         (size * torch.randn(int(ends[-1]), count, width, generator=made)).to(device, dtype)

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding, gelu, linear, rms_norm
 from gemlet.checkpoint import Checkpoint
 from gemlet.errors import InputError
 from gemlet.gpu import FloatArray, IntArray
-from gemlet.gpu.attention import choose_attention
+from gemlet.gpu.attention import choose_attention, kernels_for
 from gemlet.gpu.layout import Layout
 from gemlet.gpu.weights import Layer, Weights, read_weights
 
@@ -47,8 +47,7 @@ class TorchModel:
                 sliding: _turns(config["max_position_embeddings"], config["head_dim"], config[theta], device)
                 for sliding, theta in ((True, "rope_local_base_freq"), (False, "rope_theta"))
             }
-            heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
-            self._attend = choose_attention(heads, groups, config["head_dim"], config["window"], device, dtype)
+            self._attend = choose_attention(kernels_for(device, dtype), config, device, dtype)
         self.token_budget = token_budget or self._roomy()
 
     @property
