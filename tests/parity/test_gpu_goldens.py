@@ -1,12 +1,13 @@
 """The model in PyTorch on the real checkpoint, without a GPU: the publisher's vectors, and our engine's."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gemlet import Embedder
-from gemlet.verify import check_vectors, compare, load_goldens
+from gemlet.verify import BOUNDS, _same, check_vectors, compare, load_goldens
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -44,3 +45,15 @@ def test_a_batch_changes_no_vector_but_by_rounding(in_torch: Embedder) -> None:
 def test_in_bfloat16_they_are_within_its_bounds(checkpoint: Path) -> None:
     vectors = Embedder(checkpoint, device="torch:cpu").encode(TEXTS[:8])
     assert check_vectors(GOLDENS[:8], vectors, "bf16") == []
+
+
+@pytest.mark.parametrize("quantization", BOUNDS)
+def test_verify_asks_a_gpu_for_the_same_up_to_rounding_and_the_engine_for_bits(quantization: str) -> None:
+    a = np.zeros((2, 3), np.float32)
+    near, far = a + np.float32(0.9 * BOUNDS[quantization][1]), a + np.float32(1.1 * BOUNDS[quantization][1])
+    gpu, own = (SimpleNamespace(device=device, quantization=quantization) for device in ("cuda", "cpu"))
+    assert _same(gpu, a, near)
+    assert not _same(gpu, a, far)
+    assert not _same(gpu, a, a[:1])
+    assert not _same(own, a, near)
+    assert _same(own, a, a.copy())
