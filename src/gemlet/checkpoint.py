@@ -61,7 +61,7 @@ class Checkpoint:
     def tensors(self) -> dict[str, tuple[str, list[int]]]:
         """Name → (type, shape), by the engine's names. Raises WeightsError, UnsupportedModel."""
         found: dict[str, tuple[str, list[int]]] = {}
-        for file, prefix in self._files():
+        for file, prefix in self.files():
             found |= {prefix + name.removeprefix("model."): tensor for name, tensor in file.tensors.items()}
         return found
 
@@ -70,7 +70,7 @@ class Checkpoint:
 
         Reads every number, which takes seconds: for a message about vectors that are not finite.
         """
-        for file, _ in self._files():
+        for file, _ in self.files():
             for name, (_, shape) in file.tensors.items():
                 for begin in range(0, shape[0], _ROWS_CHECKED):
                     rows = file.read(name, "F32", begin, min(begin + _ROWS_CHECKED, shape[0]))
@@ -78,7 +78,11 @@ class Checkpoint:
                         return f"tensor `{name}` of {file.path} holds NaN or infinity: fetch or write the file again"
         return ""
 
-    def _files(self) -> list[tuple[_core.WeightFile, str]]:
+    def files(self) -> list[tuple[_core.WeightFile, str]]:
+        """Open its files of tensors: each with what stands before its tensors' names in the engine's.
+
+        Raises WeightsError, UnsupportedModel.
+        """
         if self.gguf is not None:
             return [(self.gguf, "")]
         return [(_core.open_safetensors(file), prefix) for file, prefix in self.weights]

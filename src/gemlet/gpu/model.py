@@ -12,11 +12,11 @@ from threading import Lock
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, gelu, linear, rms_norm
+from torch.nn.functional import embedding, linear
 
 from gemlet.checkpoint import Checkpoint
 from gemlet.errors import InputError
-from gemlet.gpu import FloatArray, IntArray
+from gemlet.gpu import FloatArray, IntArray, steps
 from gemlet.gpu.attention import choose_attention, kernels_for
 from gemlet.gpu.layout import Layout
 from gemlet.gpu.weights import Layer, Weights, read_weights
@@ -102,34 +102,29 @@ class TorchModel:
         return vectors
 
     def _hidden(self, ids: Tensor, layout: Layout) -> Tensor:
-        x = embedding(ids, self._weights.embed_tokens).float() * self._scale
+        weights, eps = self._weights, self.config["rms_norm_eps"]
+        x = embedding(ids, weights.embed_tokens).float() * self._scale
         turns = {sliding: turns[layout.positions] for sliding, turns in self._turns.items()}
-        for layer in self._weights.layers:
-            x += self._attention(layer, x, layout, turns[layer.sliding])
-            x += self._mlp(layer, x)
-        return self._norm(x, self._weights.norm)
+        for layer in weights.layers:
+            out = self._attention(layer, x, layout, turns[layer.sliding])
+            x = steps.joined(x, out, layer.post_attention_layernorm, eps)
+            out = self._mlp(layer, x)
+            x = steps.joined(x, out, layer.post_feedforward_layernorm, eps)
+        return steps.normed(x, weights.norm, eps, torch.float32)
 
     def _attention(self, layer: Layer, x: Tensor, layout: Layout, turns: Tensor) -> Tensor:
-        config = self.config
-        heads, groups, width = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
-        mixed = linear(self._norm(x, layer.input_layernorm).to(self.dtype), layer.qkv_proj)
-        q, k, v = mixed.view(len(x), heads + 2 * groups, width).split([heads, groups, groups], dim=1)
-        q = _rotate(self._norm(q.float(), layer.q_norm), turns).to(self.dtype)
-        k = _rotate(self._norm(k.float(), layer.k_norm), turns).to(self.dtype)
+        config, eps = self.config, self.config["rms_norm_eps"]
+        heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
+        mixed = linear(steps.normed(x, layer.input_layernorm, eps, self.dtype), layer.qkv_proj)
+        q, k, v = mixed.view(len(x), heads + 2 * groups, -1).split([heads, groups, groups], dim=1)
+        q, k = steps.turned(q, layer.q_norm, eps, turns), steps.turned(k, layer.k_norm, eps, turns)
         scale = config["query_pre_attn_scalar"] ** -0.5
         context = self._attend(q, k, v.contiguous(), layout, layer.sliding, scale)
-        out = linear(context.reshape(len(x), heads * width), layer.o_proj)
-        return self._norm(out.float(), layer.post_attention_layernorm)
+        return linear(context.reshape(len(x), -1), layer.o_proj)
 
     def _mlp(self, layer: Layer, x: Tensor) -> Tensor:
-        both = linear(self._norm(x, layer.pre_feedforward_layernorm).to(self.dtype), layer.gate_up_proj)
-        gate, up = both.chunk(2, dim=1)
-        out = linear(gelu(gate, approximate="tanh") * up, layer.down_proj)
-        return self._norm(out.float(), layer.post_feedforward_layernorm)
-
-    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """RMSNorm over the last axis, in float32; weight is 1 + w."""
-        return rms_norm(x, (x.shape[-1],), weight, self.config["rms_norm_eps"])
+        rows = steps.normed(x, layer.pre_feedforward_layernorm, self.config["rms_norm_eps"], self.dtype)
+        return linear(steps.gated(linear(rows, layer.gate_up_proj)), layer.down_proj)
 
     def _roomy(self) -> int:
         """Tokens that run at once, by the memory that is free."""
@@ -143,18 +138,11 @@ class TorchModel:
 
 
 def _turns(positions: int, width: int, theta: float, device: torch.device) -> Tensor:
-    """Cosines and sines of RoPE's angles, all in float32 as the publisher's: [positions, 2, 1, width / 2]."""
+    """RoPE's turns by position, from angles in float32 as the publisher's: [positions, 1, width / 2] complex64."""
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = np.float32(1) / np.power(theta, exponents.astype(np.float64)).astype(np.float32)
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
-    return torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=1)[:, :, None]).to(device)
-
-
-def _rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """RoPE on x [tokens, heads, D]: number i turns with number i + D / 2."""
-    cos, sin = turns[:, 0], turns[:, 1]
-    low, high = x.chunk(2, dim=-1)
-    return torch.cat([low * cos - high * sin, high * cos + low * sin], dim=-1)
+    return torch.complex(torch.from_numpy(np.cos(angles)), torch.from_numpy(np.sin(angles)))[:, None].to(device)
 
 
 @contextmanager
