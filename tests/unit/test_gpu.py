@@ -32,6 +32,8 @@ from gemlet.errors import (  # noqa: E402
 from gemlet.gguf import write_gguf  # noqa: E402
 from gemlet.gpu import _check_cuda, attention, check_device  # noqa: E402
 from gemlet.gpu.layout import Layout  # noqa: E402
+from gemlet.index import Index  # noqa: E402
+from gemlet.search import search  # noqa: E402
 from gemlet.vectors import normalize  # noqa: E402
 
 LENGTHS = [2, 3, 17, 256, 257, 258, 300, 513, 514, 600, 1500, 2048]
@@ -356,6 +358,19 @@ def test_a_file_of_ours_runs_too(tiny_checkpoint: Path, tmp_path: Path, tiny_f32
 def test_q8_0_of_a_folder_is_the_cached_file_as_on_the_processor(tiny_checkpoint: Path, tiny: Embedder) -> None:
     given = Embedder(tiny_checkpoint, device="torch:cpu", quantization="q8_0")
     assert (given.quantization, given.checkpoint.weights) == ("q8_0", tiny.checkpoint.weights)
+
+
+def test_an_index_made_in_q8_0_is_searched_by_the_default_engine(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    for name, text in (("a", "Apples are red."), ("b", "Pears are green.")):
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        (tmp_path / "docs" / f"{name}.txt").write_text(text, encoding="utf-8")
+    eight = Embedder(tiny_checkpoint, device="torch:cpu", quantization="q8_0")
+    with Index(tmp_path / "index.db", model=eight) as index:
+        assert index.update([tmp_path / "docs"]).added == 2
+    with Index(tmp_path / "index.db", model=tiny_checkpoint) as index:
+        found = search(index, "Apples are red.", mode="semantic").hits
+        assert sorted(Path(hit.path).name for hit in found) == ["a.txt", "b.txt"]
+        assert index.update().unchanged == 2
 
 
 def test_a_checkpoint_with_a_tensor_missing_or_of_another_shape_is_refused(tmp_path: Path) -> None:
