@@ -131,6 +131,20 @@ def test_a_text_that_is_too_long_is_cut_at_the_same_place_with_the_same_words(
     assert usage.cut.tolist() == [0, usage.tokens[1] - 2048]
 
 
+@pytest.mark.parametrize(
+    ("ids", "ends"), [([2, 512, 1], [0, 3]), ([2, -1, 1], [0, 3]), ([2] * 2050, [0, 1, 2050]), ([2, 1], [0, 0, 2])]
+)
+def test_ids_and_lengths_that_cannot_be_are_refused_in_the_engines_words(
+    model: Embedder, tiny_f32: Embedder, ids: list[int], ends: list[int]
+) -> None:
+    said = []
+    for one in (model, tiny_f32):
+        with pytest.raises(InputError) as caught:
+            one._model.embed(np.array(ids, np.int32), np.array(ends, np.int32))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
 # Packed
 
 

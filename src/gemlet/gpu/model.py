@@ -75,6 +75,7 @@ class TorchModel:
 
     def _in_parts(self, ids: IntArray, ends: IntArray, compute: Callable[[Tensor, Layout], Tensor]) -> FloatArray:
         """Run sequences under the budget; where the memory is full, half of them, and no more than that ever again."""
+        self._check(ids, ends)
         parts, first = [], 0
         with self._lock, torch.inference_mode():
             while first < len(ends) - 1:
@@ -94,6 +95,15 @@ class TorchModel:
                 self.token_budget = tokens // 2  # behind the except, which holds what the failed step had made
                 torch.cuda.empty_cache()
         return np.concatenate(parts)
+
+    def _check(self, ids: IntArray, ends: IntArray) -> None:
+        """Raise InputError for what the device would run wrongly or fall over, in the engine's words."""
+        vocabulary, limit = self.config["vocab_size"], self.config["max_position_embeddings"]
+        sizes = np.diff(ends)
+        for row in np.flatnonzero((sizes < 1) | (sizes > limit))[:1]:
+            raise InputError(f"sequence {row} has {sizes[row]} tokens; 1 to {limit} are possible")
+        for token in ids[(ids < 0) | (ids >= vocabulary)][:1]:
+            raise InputError(f"token id {token} is outside the vocabulary of {vocabulary}")
 
     def _pooled(self, ids: Tensor, layout: Layout) -> Tensor:
         vectors = torch.segment_reduce(self._hidden(ids, layout), "mean", lengths=layout.lengths, unsafe=True)
