@@ -31,7 +31,7 @@ def test_in_float32_they_are_the_publishers_and_our_engines(in_torch: Embedder, 
     vectors = in_torch.encode(TEXTS)
     assert check_vectors(GOLDENS, vectors, "f32") == []
     cosines, differences = compare(GOLDENS, vectors)
-    # Measured 3.7e-7, as between the reference and the publisher's stack: the rounding of two orders of float32 sums.
+    # Measured 5.4e-7 over all goldens of up to 300 tokens: the rounding of two orders of float32 sums. Nine times that.
     assert cosines.min() > 0.99999
     assert differences.max() < 5e-6
     assert np.abs(vectors - embedder_f32.encode(TEXTS)).max() < 5e-6
