@@ -52,12 +52,12 @@ class _Note:
     """What is known of a store in the output's folder.
 
     id        the column that its rows are called by
-    shards    that it holds: name of the file → name of its last row
+    shards    that it holds: name of the file → (name of its last row, rows); "" where there is no row
     finished  its finish() has been called after the last put()
     """
 
     id: str | None
-    shards: dict[str, str] = field(default_factory=dict)
+    shards: dict[str, tuple[str, int]] = field(default_factory=dict)
     finished: bool = False
 
 
@@ -141,7 +141,7 @@ class _Loading:
         through = 0
         for shard in shards:
             if self._is_there(note, shard):
-                self._done.before += shard.rows
+                self._done.before += note.shards[shard.name][1]
             else:
                 self._put(shard, note, lambda n, begin=through: tell(begin + n, rows))  # type: ignore[misc]
             through += shard.rows
@@ -167,13 +167,13 @@ class _Loading:
 
         self._store.put(counted())
         self._done.rows += rows
-        note.shards[shard.name] = last
+        note.shards[shard.name] = (last, rows)
         if time.monotonic() - self._noted > _NOTED_S:
             self._write(note)
 
     def _is_there(self, note: _Note, shard: Shard) -> bool:
         """Whether the store has a shard: it was noted, and the store, which may be another by now, has its last row."""
-        last = note.shards.get(shard.name)
+        last, _ = note.shards.get(shard.name, (None, 0))
         return last is not None and (last == "" or bool(self._store.passages_of(last)))
 
     def _check_free(self, shards: Sequence[Shard]) -> None:
@@ -194,8 +194,10 @@ class _Loading:
         try:
             with self._folder.open(self._name) as file:
                 facts = json.loads(file.read())
-            note = _Note(facts["id"], dict(facts["shards"]), bool(facts["finished"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            note = _Note(
+                facts["id"], {name: (last, rows) for name, (last, rows) in facts["shards"].items()}, facts["finished"]
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             told = f"{self._folder.name}/{self._name} is damaged ({type(error).__name__})"
             raise BulkError(f"{told}: delete it, and run this again with --replace") from None
         if note.id != self._target.id:
