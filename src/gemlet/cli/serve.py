@@ -21,6 +21,7 @@ EPILOG = """\b
 Examples:
   gemlet serve
   gemlet serve --index notes.db --index papers.db
+  gemlet serve --store postgresql:///notes
   gemlet serve --task document --dim 256
   gemlet serve --port 11434 --alias nomic-embed-text
   GEMLET_KEY=$(openssl rand -hex 24) gemlet serve --host 0.0.0.0
@@ -39,6 +40,9 @@ that of --task. docs/serve.md lists the routes.
 
 @click.command(epilog=EPILOG)
 @click.option("--index", "indexes", multiple=True, metavar="FILE", help="To search over HTTP; repeat it for several.")
+@click.option(
+    "--store", "stores", multiple=True, metavar="URL", help="A database to search, too: postgresql://..., qdrant://..."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
 @click.option("--name", help="What clients call the model.  [default: from --model]")
@@ -57,6 +61,7 @@ that of --task. docs/serve.md lists the routes.
 @model_options
 def command(
     indexes: tuple[str, ...],
+    stores: tuple[str, ...],
     host: str,
     port: int,
     dim: str | None,
@@ -87,7 +92,7 @@ def command(
         _log_to_stderr()
     loaded = {"quantization": quantization, "threads": threads, "offline": offline}
     writer = (lambda: writer_for(llm, llm_url, llm_remote)) if llm or llm_url else None
-    own = {"indexes": indexes, "writer": writer}
+    own = {"indexes": indexes, "writer": writer, "stores": stores}
     _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)
     gc.collect()  # what is left of the engine goes now, and not when Python has half ended
 
