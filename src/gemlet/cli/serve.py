@@ -99,8 +99,10 @@ def command(
 
 def _serve(model: str, settings: "Settings", host: str, port: int, own: dict[str, Any], **how: Any) -> None:
     from gemlet.embedder import Embedder
-    from gemlet.server import DIALECTS, OwnRoutes, app, pages, run
+    from gemlet.server import DIALECTS, OwnRoutes, app, look, pages, run
 
+    for url in own["stores"]:
+        look(url)  # what cannot be reached is told before the model is loaded
     embedder = Embedder(model, **how)
     routes = OwnRoutes(embedder, **own)
     served = app(embedder, settings, dialects=[*DIALECTS, routes.dialect()], pages=pages(), ending=[routes.close])

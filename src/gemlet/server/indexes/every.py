@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gemlet import stores
 from gemlet.embedder import Embedder
 from gemlet.errors import InputError
 from gemlet.server.indexes.served import Served, ServedIndex, ServedStore
@@ -12,21 +13,28 @@ from gemlet.store import Store
 from gemlet.stores import address_of
 
 
+def look(url: str) -> None:
+    """See that a store is there. Raises StoreError and its kin, MissingExtra, InputError for a URL that is none."""
+    with stores.open(url) as store:
+        store.size()
+
+
 class Indexes:
     """All that are served, by their names: the stems of files, the schemas or collections of databases."""
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], embedder: Embedder, stores: Sequence[str] = ()) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], embedder: Embedder, urls: Sequence[str] = ()) -> None:
         """Open each once. An SQLite file among the stores is an index.
 
         Raises InputError for two of one name, StoreError for one that is not there or broken, MissingExtra.
         """
         self._served: dict[str, Served] = {}
-        addresses = [(url, address_of(url)) for url in stores]
+        addresses = [(url, address_of(url)) for url in urls]
         files = [*paths, *(address.where for _, address in addresses if address.kind == "sqlite")]
         for path in (Path(path).expanduser().absolute() for path in files):
             with Store(path):
                 self._add(ServedIndex(path.stem, path, embedder))
         for url in (url for url, address in addresses if address.kind != "sqlite"):
+            look(url)
             self._add(ServedStore(url, embedder))
 
     def _add(self, served: Served) -> None:

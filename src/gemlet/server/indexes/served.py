@@ -138,11 +138,9 @@ class ServedStore(_Served[StoreIndex]):
     """A store in a database."""
 
     def __init__(self, url: str, embedder: Embedder) -> None:
-        """Look whether it is there. Raises StoreError and its kin, MissingExtra, InputError."""
+        """Raises InputError for a URL that is none."""
         self._url = url
         super().__init__(_name_of(address_of(url)), embedder)
-        with StoreIndex(url) as index:
-            index.store.size()
 
     @contextmanager
     def opened(self, shared: SharedEmbedder | None = None) -> Iterator[OpenStore]:
