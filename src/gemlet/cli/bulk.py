@@ -45,7 +45,7 @@ With --to URL there is no OUTPUT: all paths are INPUTS, the files are kept in
 
 
 @click.command(epilog=EPILOG)
-@click.argument("paths", nargs=-1, required=True, metavar="INPUTS... OUTPUT")
+@click.argument("paths", nargs=-1, required=True, metavar="INPUTS... [OUTPUT]")
 @click.option("--text", metavar="COLUMN", help="Which column is the text.  [default: by its name]")
 @click.option("--title", metavar="COLUMN", help="Goes into the document prompt: a better vector.")
 @click.option("--columns", metavar="A,B,...", help="Keep these alone.  [default: all]")
