@@ -146,6 +146,26 @@ def test_a_run_that_breaks_off_goes_on_and_doubles_nothing(
     assert held(url) == wanted()
 
 
+def test_a_run_tells_how_far_it_is(rows: str, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[int, int] | str] = []
+
+    class Hears:
+        def message(self, text: str) -> None:
+            heard.append(text)
+
+        def pace(self, pace: object) -> None:
+            """Of embedding."""
+
+        def stored(self, rows: int, all_rows: int) -> None:
+            heard.append((rows, all_rows))
+
+    monkeypatch.setattr("gemlet.bulk.storing._MANY", 60)
+    monkeypatch.setattr("gemlet.bulk.storing.TOGETHER", 10)
+    run([rows], "out", SETTINGS, model, to=Target("rows.db"), listener=Hears())
+    told = f"{Path('rows.db').absolute()} gets ready to be searched"
+    assert heard == [*((n, 62) for n in (10, 20, 25, 35, 45, 50, 60, 62)), told]
+
+
 def test_rows_are_called_by_an_id_and_have_titles(rows: str, url: str, model: Model, tiny: Embedder) -> None:
     settings = Settings(title="title", precision="float16")
     run([rows], "out", settings, model, to=Target(url, id="n"))

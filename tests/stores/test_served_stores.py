@@ -222,6 +222,23 @@ def test_what_is_not_there_is_told_at_the_start(serve: Serve, postgres: Postgres
         serve("mysql://host/db")
 
 
+def test_the_page_searches_a_database_and_says_why_it_has_no_map(
+    browser: Any, serve: Serve, postgres: Postgres, tiny: Embedder
+) -> None:
+    url = postgres.url(schema="paged")
+    fill(url, tiny)
+    page = browser.new_page()
+    page.goto(f"{serve(url).url}/#/search")
+    page.fill("#query", "zyzzyva")
+    page.get_by_text("other.csv:2:1").first.wait_for()
+    page.click("nav a[href='#/map']")
+    page.get_by_text("There is no map: a store in a database does not give all its vectors").wait_for()
+    page.click("nav a[href='#/status']")
+    page.get_by_text("Not of folders: rows, or a database").wait_for()
+    page.get_by_text("5 files, 5 passages of 64 numbers").wait_for()
+    page.close()
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "pgvector"])
 def test_from_a_file_of_rows_to_the_server_by_the_command_line(
     kind: str, tiny_checkpoint: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -127,7 +127,7 @@ def _run(
         report.counts.add(report.new)
         if to is not None:
             done = list(finished(folder, plan.job, plan.shards))
-            report.stored = load(folder, plan.job, done, to, model.name, listener.stored)
+            report.stored = load(folder, plan.job, done, to, model.name, listener)
     return report
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 from gemlet import stores
 from gemlet.bulk.cutting import Shard
@@ -28,8 +28,17 @@ from gemlet.stores.contract import TOGETHER
 
 _NOTED_S = 5.0  # between two notes: what is put after the last one, a killed run puts again
 
-Tell = Callable[[int, int], None]
-"""Is told (rows that are through, all rows)."""
+_MANY = 10_000  # rows from which on a store makes an index, which takes a while
+
+
+class Hearer(Protocol):
+    """What hears how far the rows are: a Listener."""
+
+    def message(self, text: str) -> None:
+        """Show one line."""
+
+    def stored(self, rows: int, all_rows: int) -> None:
+        """Show how many rows are through, of all."""
 
 
 @dataclass
@@ -104,7 +113,7 @@ def look(target: Target, job: Job) -> tuple[str, int | None]:
         return store.shown, store.size()
 
 
-def load(folder: Folder, job: Job, shards: Sequence[Shard], target: Target, model: str, tell: Tell) -> Stored:
+def load(folder: Folder, job: Job, shards: Sequence[Shard], target: Target, model: str, heard: Hearer) -> Stored:
     """Put the rows of finished shards into a store, those alone that are not there.
 
     Raises InputError for ids that are not told apart and names that another run has put there, BulkError, StoreError.
@@ -113,7 +122,7 @@ def load(folder: Folder, job: Job, shards: Sequence[Shard], target: Target, mode
     with _opened(target) as store:
         store.prepare(_made(job), lasting(model))
         done = Stored(store.shown)
-        _Loading(folder, job, target, store, done).run(shards, tell)
+        _Loading(folder, job, target, store, done).run(shards, heard)
     done.seconds = time.monotonic() - begin
     return done
 
@@ -128,7 +137,7 @@ class _Loading:
         self._name = f"{STORED}{digest}.json"
         self._noted = time.monotonic()
 
-    def run(self, shards: Sequence[Shard], tell: Tell) -> None:
+    def run(self, shards: Sequence[Shard], heard: Hearer) -> None:
         """Put what is missing, in the order of the input."""
         note = self._read()
         if self._target.id is not None:
@@ -143,10 +152,12 @@ class _Loading:
             if self._is_there(note, shard):
                 self._done.before += note.shards[shard.name][1]
             else:
-                self._put(shard, note, lambda n, begin=through: tell(begin + n, rows))  # type: ignore[misc]
+                self._put(shard, note, lambda n, begin=through: heard.stored(begin + n, rows))  # type: ignore[misc]
             through += shard.rows
-            tell(through, rows)
+            heard.stored(through, rows)
         if not note.finished:
+            if rows >= _MANY:
+                heard.message(f"{self._store.shown} gets ready to be searched")
             self._store.finish()
             note.finished = True
             self._write(note)

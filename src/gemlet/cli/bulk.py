@@ -155,6 +155,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
+        self._loading = False
         self._told = time.monotonic()
 
     def __enter__(self) -> "Bar":
@@ -187,6 +188,9 @@ class Bar:
                 self._told = time.monotonic()
                 click.echo(f"gemlet: {rows:,} of {all_rows:,} rows in the store", err=True)
             return
+        if not self._loading:
+            self.close()  # that of embedding
+            self._loading = True
         self._show(rows, all_rows, f"{rows:,} of {all_rows:,} rows in the store", "")
 
     def _show(self, done: int, total: int, said: str, state: str) -> None:
