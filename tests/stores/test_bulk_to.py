@@ -23,9 +23,16 @@ from gemlet.scan import quantise
 from gemlet.search import Filter, search
 from gemlet.stores import Item, Writable, address_of
 from gemlet.stores.opened import StoreIndex
+from gemlet.stores.publish import publish
 
 TEXTS = [f"row {i} tells of {'a fox' if i == 37 else 'hens'} and number{i}" for i in range(60)]
 SETTINGS = Settings(shard_rows=25)
+
+
+@pytest.fixture(params=["sqlite", "pgvector-halfvec", "qdrant-folder", "qdrant-server"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """One of each database: which index it has matters to searches of many alone."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -312,6 +319,18 @@ def test_an_index_of_rows_is_not_taken_for_one_of_files(
             with pytest.raises(InputError, match=r"rows\.db holds rows of tables: name another one for files"):
                 change()
     assert held("rows.db") == wanted()
+
+
+def test_files_are_not_put_among_rows(rows: str, url: str, model: Model, tiny: Embedder, tmp_path: Path) -> None:
+    run([rows], "out", SETTINGS, model, to=Target(url))
+    (tmp_path / "a.txt").write_text("a file")
+    with Index("files.db", model=tiny) as index, stores.open(url) as store:
+        index.update([tmp_path / "a.txt"])
+        with pytest.raises(
+            StoreMismatch, match=r"was made with chunker rows, .*: it holds rows of tables: take another"
+        ):
+            publish(index, store)
+    assert held(url) == wanted()
 
 
 def test_an_index_of_files_takes_no_rows(rows: str, model: Model, tiny: Embedder, tmp_path: Path) -> None:

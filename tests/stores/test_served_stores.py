@@ -49,6 +49,12 @@ def fill(url: str, embedder: Embedder, texts: dict[str, str] = TEXTS, dim: int |
         store.finish()
 
 
+@pytest.fixture(params=["sqlite", "pgvector-halfvec", "qdrant-folder", "qdrant-server"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """One of each database: which index it has matters to searches of many alone."""
+    return str(request.param)
+
+
 Serve = Callable[..., "Served"]
 
 
