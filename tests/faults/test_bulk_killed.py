@@ -10,14 +10,13 @@ import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from killing import ray_workers_of, until, until_gone
 
 ROWS, SHARD_ROWS = 4_800, 200
 EMPTY = 4  # rows without text
@@ -75,41 +74,6 @@ def files_of(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("part-*")}
 
 
-def processes(wanted: Callable[[str], bool]) -> Iterator[int]:
-    """Those whose command line is wanted."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")):
-                yield int(folder.name)
-        except OSError:
-            continue
-
-
-def children_of(pid: int) -> set[int]:
-    """A process's children and theirs."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def until(true: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for something that a running process brings about."""
-    for _ in range(12_000):
-        if true():
-            return
-        if process.poll() is not None:
-            raise AssertionError(f"ended before: {process.communicate()[1]}")
-        time.sleep(0.02)
-    raise AssertionError("it did not come about within four minutes")
-
-
 def shards_in(out: Path) -> int:
     return len(list(out.glob("part-*.parquet")))
 
@@ -123,14 +87,13 @@ def test_killed_twice_on_ray_every_row_is_there_once_with_the_same_bits(
     all_shards = ROWS // SHARD_ROWS
     process = bulk.start(out, "--ray", "--workers", "2")
     until(lambda: shards_in(out) >= 2, process)
-    mine = children_of(process.pid)
-    workers = [pid for pid in processes(lambda line: line.startswith("ray::Worker")) if pid in mine]
+    workers = ray_workers_of(process.pid)
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     at_kill = shards_in(out)
     until(lambda: shards_in(out) >= at_kill + 3, process)  # the run goes on
     assert shards_in(out) < all_shards
-    workers = [pid for pid in processes(lambda line: line.startswith("ray::Worker")) if pid in children_of(process.pid)]
+    workers = ray_workers_of(process.pid)
     process.kill()
     process.communicate()
     left = shards_in(out)
@@ -149,15 +112,6 @@ def test_killed_twice_on_ray_every_row_is_there_once_with_the_same_bits(
         "_lock",
         "_manifest.json",
     }
-
-
-def until_gone(pids: list[int]) -> None:
-    """Ray's workers end with the driver that started them."""
-    for _ in range(600):
-        if not set(pids) & set(processes(lambda line: line.startswith("ray::Worker"))):
-            return
-        time.sleep(0.1)
-    raise AssertionError("some of Ray's workers are still there")
 
 
 @needs_ray

@@ -209,7 +209,7 @@ def test_without_an_index_the_server_says_how_to_have_one(serve: Serve) -> None:
     assert served.get("/gemlet/status")["indexes"] == []
     assert problem(served, "/gemlet/search", {"query": "x"}) == (
         404,
-        "this server has no index: start it with --index FILE",
+        "this server has no index: start it with --index FILE or --store URL",
     )
 
 

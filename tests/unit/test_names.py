@@ -41,6 +41,17 @@ def test_a_name_leads_back() -> None:
         assert names.path_of(names.of(path)) == path
 
 
+def test_without_a_root_names_stand_as_they_were_given() -> None:
+    names = names_for([])
+    for name in ("posts.csv:17", "17", "a/b.parquet, row 3", "/ann/notes/x"):
+        assert names.of(name) == name
+        assert names.path_of(name) == name
+    assert names.path_of("") is None
+    assert names.path_of("x\0") is None
+    assert path_matcher("posts.csv:*", names)(b"posts.csv:17")
+    assert path_matcher("/ann/notes/", names)(b"/ann/notes/x")
+
+
 @pytest.mark.parametrize(
     "name", ["notes/../secret", "../notes/x", "/ann/notes/x", "notes//x", "notes/./x", "notes/x\0", "", "other/x"]
 )

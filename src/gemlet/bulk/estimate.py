@@ -15,9 +15,10 @@ from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan
 from gemlet.bulk.reading import ReadError, read_blocks
 from gemlet.bulk.report import Listener, Silence
-from gemlet.bulk.settings import Model, Settings
+from gemlet.bulk.settings import Model, Settings, Target
 from gemlet.bulk.shards import finished, output_schema, parquet_writer
 from gemlet.bulk.sources import pyarrow
+from gemlet.bulk.storing import look
 from gemlet.gpu import OWN
 
 _SHARDS = 16  # that are looked into, evenly spaced
@@ -37,6 +38,7 @@ class Estimate:
     rate              tokens per second of this process, by `threads` threads or on `device`, measured over
                       `measured_tokens`; so few at once that a GPU does far more in a run
     bytes             of the output; vector_bytes: of one vector
+    store             that the rows are to go into, with the passages that it holds; None: it is not there yet
     """
 
     sources: int
@@ -54,6 +56,8 @@ class Estimate:
     bytes: int
     vector_bytes: int
     device: str = OWN
+    store: str | None = None
+    store_passages: int | None = None
 
     @property
     def by(self) -> str:
@@ -67,7 +71,13 @@ class Estimate:
 
 
 def estimate(
-    inputs: Sequence[str], output: str, settings: Settings, model: Model, listener: Listener | None = None
+    inputs: Sequence[str],
+    output: str,
+    settings: Settings,
+    model: Model,
+    listener: Listener | None = None,
+    *,
+    to: Target | None = None,
 ) -> Estimate:
     """Look at the inputs and embed some of their rows, for ten seconds at most; nothing is written.
 
@@ -83,7 +93,10 @@ def estimate(
         check_same(plan, inputs, folder, settings, made)
     else:
         plan = make_plan(inputs, folder, settings, made, listener.message)
-    return _measured(plan, BlockEmbedder(embedder, plan.job.settings), len(finished(folder, plan.job, plan.shards)))
+    store, passages = (None, None) if to is None else look(to, plan.job)
+    done = len(finished(folder, plan.job, plan.shards))
+    found = _measured(plan, BlockEmbedder(embedder, plan.job.settings), done)
+    return replace(found, store=store, store_passages=passages)
 
 
 def _measured(plan: Plan, model: BlockEmbedder, done: int) -> Estimate:

@@ -3,6 +3,7 @@
 _manifest.json      what the output is made from and with; written first
 part-*.parquet      shards
 _bad/part-*.jsonl   of a shard that has any: rows without a vector, each with its reason
+_stored-*.json      which shards are in a store, a file for each store
 _lock               held by the driver, on a disk of this machine
 
 What begins with "_" is left out by those who read a folder of Parquet files as one table.
@@ -23,7 +24,7 @@ from gemlet.errors import BulkError, InputError
 from gemlet.folders import shown
 from gemlet.pretrained import exclusive
 
-MANIFEST, BAD, LOCK = "_manifest.json", "_bad", "_lock"
+MANIFEST, BAD, STORED, LOCK = "_manifest.json", "_bad", "_stored-", "_lock"
 _TEMPORARY = ".tmp-"
 
 
@@ -89,7 +90,7 @@ class Folder:
         """Remove what killed writers have left half-written."""
         for under in ("", BAD):
             for name in self.names(under):
-                if name.startswith((".part-", f".{MANIFEST}", _TEMPORARY)):
+                if name.startswith((".part-", f".{MANIFEST}", f".{STORED}", _TEMPORARY)):
                     self.remove(f"{under}/{name}" if under else name)
 
     @contextlib.contextmanager

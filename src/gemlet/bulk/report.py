@@ -8,6 +8,7 @@ from typing import Protocol
 from gemlet.bulk.cutting import Shard
 from gemlet.bulk.plan import Plan
 from gemlet.bulk.shards import Counts
+from gemlet.bulk.storing import Stored
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Listener(Protocol):
     def pace(self, pace: Pace) -> None:
         """Show where the run is; called about once a second."""
 
+    def stored(self, rows: int, all_rows: int) -> None:
+        """Show how many rows are in the store, of all; called often."""
+
 
 class Silence:
     """The Listener of a caller that wants to hear nothing."""
@@ -55,6 +59,9 @@ class Silence:
 
     def pace(self, pace: Pace) -> None:
         """Drop the state."""
+
+    def stored(self, rows: int, all_rows: int) -> None:
+        """Drop it too."""
 
 
 @dataclass
@@ -66,6 +73,7 @@ class Report:
     shards   how many there are, and how many of them were there before
     failed   (part of a source, reason) of shards that could not be made
     broken   (source, reason) of those that were left out as a whole
+    stored   what went into the store; None where none was named
     """
 
     output: str
@@ -76,6 +84,7 @@ class Report:
     seconds: float = 0.0
     failed: list[tuple[str, str]] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    stored: Stored | None = None
 
 
 class Meter:

@@ -12,8 +12,9 @@ from gemlet.bulk.folder import Folder
 from gemlet.bulk.plan import Plan, check_same, made_with, make_plan, read_plan, write_plan
 from gemlet.bulk.reading import ReadError, part_of
 from gemlet.bulk.report import Listener, Meter, Report, Silence
-from gemlet.bulk.settings import Job, Model, Settings
+from gemlet.bulk.settings import Job, Model, Settings, Target
 from gemlet.bulk.shards import Counts, finished, make_shard
+from gemlet.bulk.storing import load, reach
 from gemlet.errors import BulkError
 from gemlet.gpu import OWN, TORCH_ON_CPU
 
@@ -59,20 +60,22 @@ def run(
     settings: Settings,
     model: Model,
     *,
+    to: Target | None = None,
     workers: MakeWorkers | None = None,
     listener: Listener | None = None,
 ) -> Report:
     """Embed every row of the inputs into files in the folder `output`, or go on with what an earlier run began.
 
     inputs    files, folders, globs, addresses: sources.find_sources()
+    to        a store that the finished files' rows go into afterwards, each once
     workers   makes those who make the shards; None: this process
 
     A file of the output is there whole or not at all, and is made once; the same rows give the same files, however many
     workers there are. Raises InputError for a call that cannot be right, BulkError when the output cannot be written
-    or another process writes it; what is finished then stays.
+    or another process writes it, StoreError and its kin for the store; what is finished then stays.
     """
     try:
-        return _run(inputs, output, settings, model, workers, listener or Silence())
+        return _run(inputs, output, settings, model, to, workers, listener or Silence())
     except BaseException as error:
         _let_go(error)
         raise
@@ -83,6 +86,7 @@ def _run(
     output: str,
     settings: Settings,
     model: Model,
+    to: Target | None,
     workers: MakeWorkers | None,
     listener: Listener,
 ) -> Report:
@@ -93,6 +97,9 @@ def _run(
     BlockEmbedder(embedder, settings)  # raises for settings that cannot be, before anything is there
     made = made_with(embedder, settings)
     plan = _planned(inputs, folder, settings, made, listener)
+    if to is not None:
+        reach(to, plan.job, model.name)
+    folder.make()
     with folder.lock():
         written = read_plan(folder)  # another driver may have been here meanwhile
         if written is None:
@@ -121,20 +128,21 @@ def _run(
             meter.show()
             report.seconds = meter.seconds
         report.counts.add(report.new)
+        if to is not None:
+            done = list(finished(folder, plan.job, plan.shards))
+            report.stored = load(folder, plan.job, done, to, model.name, listener)
     return report
 
 
 def _planned(
     inputs: Sequence[str], folder: Folder, settings: Settings, made: dict[str, object], listener: Listener
 ) -> Plan:
-    """What an earlier run planned, or a new plan in a folder that is there."""
+    """What an earlier run planned, or a new plan."""
     plan = read_plan(folder)
     if plan is not None:
         check_same(plan, inputs, folder, settings, made)
         return plan
-    plan = make_plan(inputs, folder, settings, made, listener.message)
-    folder.make()
-    return plan
+    return make_plan(inputs, folder, settings, made, listener.message)
 
 
 def _make(plan: Plan, pending: list[Shard], makers: Workers, meter: Meter, report: Report, listener: Listener) -> None:

@@ -59,6 +59,20 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A store that the vectors go into, when all shards are made.
+
+    url      as stores.open() takes it
+    id       the column that rows are called by there; None: by their place. It must be one of those that are kept
+    replace  take the place of rows that another run has put there under the same names; else that is an error
+    """
+
+    url: str
+    id: str | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True)
 class Job:
     """All that a worker needs to make any shard; it goes to other processes as it is.
 

@@ -1,6 +1,8 @@
-"""`gemlet bulk`: large files of texts → Parquet files of vectors, on one machine or many."""
+"""`gemlet bulk`: large files of texts → Parquet files of vectors, or rows of a store; on one machine or many."""
 
+import glob
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -8,18 +10,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from gemlet.cli.bulktold import duration, estimated, tell
 from gemlet.cli.options import device_option, dim_option, model_options
-from gemlet.folders import shown
 from gemlet.packing import Truncation
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from gemlet.bulk import Pace, Report
-    from gemlet.bulk.estimate import Estimate
+    from gemlet.bulk import Pace, Settings, Target
 
 FAILED, INTERRUPTED = 1, 130
-LISTED = 20  # problems that are told one by one
 _EVERY_S = 30.0  # a line, where stderr is no terminal
 
 EPILOG = """\b
@@ -29,6 +29,7 @@ Examples:
   gemlet bulk "logs/**/*.jsonl" vectors/ --text message --dim 256 --precision int8
   gemlet bulk books.csv vectors/ --title name --chunk 512
   gemlet bulk s3://bucket/docs/ s3://bucket/vectors --ray --workers 32
+  gemlet bulk docs.parquet --to postgresql:///notes --id doc_id
 \b
 INPUTS are Parquet, JSON lines, CSV, TSV or lines of text (all but Parquet may be
 .gz, .bz2, .zst, .lz4): files, folders, globs, on disks or at s3://, gs://, hdfs://.
@@ -36,12 +37,15 @@ OUTPUT is a folder of Parquet files, each there whole or not at all: the columns
 of the input, `place` (where a row stands) and `vector`. What a killed run has
 finished is never made again. Rows without a vector, each with the reason, are in
 OUTPUT/_bad. --ray takes the cluster of $RAY_ADDRESS, or starts Ray here.
+\b
+With --to URL there is no OUTPUT: all paths are INPUTS, the files are kept in
+--shards, and then their rows go into that store, each once, for `gemlet search
+--store URL`. A row is called by its place, such as docs.csv:17, or by --id.
 """
 
 
 @click.command(epilog=EPILOG)
-@click.argument("inputs", nargs=-1, required=True)
-@click.argument("output")
+@click.argument("paths", nargs=-1, required=True, metavar="INPUTS... [OUTPUT]")
 @click.option("--text", metavar="COLUMN", help="Which column is the text.  [default: by its name]")
 @click.option("--title", metavar="COLUMN", help="Goes into the document prompt: a better vector.")
 @click.option("--columns", metavar="A,B,...", help="Keep these alone.  [default: all]")
@@ -63,6 +67,10 @@ OUTPUT/_bad. --ray takes the cluster of $RAY_ADDRESS, or starts Ray here.
     "--shard-rows", type=click.IntRange(1), default=4096, show_default=True, help="Rows of an input that make one file."
 )
 @click.option("--skip-broken", is_flag=True, help="List what cannot be read among the bad rows, and go on.")
+@click.option("--to", metavar="URL", help="A store: FILE.db, postgresql://USER@HOST/DATABASE, qdrant://HOST:6333/NAME.")
+@click.option("--id", "id_column", metavar="COLUMN", help="With --to: what rows are called by.  [default: their place]")
+@click.option("--shards", metavar="FOLDER", help="With --to: the folder for the files.  [default: among your own data]")
+@click.option("--replace", is_flag=True, help="With --to: take the place of rows that another run put there.")
 @click.option("--dry-run", is_flag=True, help="Tell rows, tokens, time and bytes; write nothing.")
 @click.option("--ray", "on_ray", is_flag=True, help="Work on Ray's workers (pip install 'gemlet[ray]').")
 @click.option("--workers", type=click.IntRange(1), help="With --ray.  [default: as many as there is room for]")
@@ -70,8 +78,11 @@ OUTPUT/_bad. --ray takes the cluster of $RAY_ADDRESS, or starts Ray here.
 @device_option
 @model_options
 def command(
-    inputs: tuple[str, ...],
-    output: str,
+    paths: tuple[str, ...],
+    to: str | None,
+    id_column: str | None,
+    shards: str | None,
+    replace: bool,
     dry_run: bool,
     on_ray: bool,
     workers: int | None,
@@ -83,116 +94,62 @@ def command(
     device: str,
     **options: Any,
 ) -> None:
-    """Embed every row of INPUTS into Parquet files in OUTPUT, or go on with it.
+    """Embed every row of INPUTS into Parquet files in OUTPUT or the rows of a store, or go on with it.
 
     With --ray, --threads are those of a worker, one by default, and with --device cuda each has a GPU.
     """
     if workers and not on_ray:
         raise click.UsageError("--workers needs --ray")
-    from gemlet.bulk import Model, run
+    if to is None and (id_column or shards or replace):
+        raise click.UsageError("--id, --shards and --replace need --to")
+    from gemlet.bulk import Model, Target, run
     from gemlet.bulk.estimate import estimate
     from gemlet.bulk.on_ray import ray_workers
 
+    target = Target(to, id_column, replace) if to is not None else None
+    inputs, output = _places(paths, target, shards)
     settings = _settings(**options)
     asked = Model(model, quantization, threads, offline, device)
     with Bar() as bar:
         if dry_run:
-            found = estimate(inputs, output, settings, asked, bar)
-            click.echo(json.dumps({**asdict(found), "seconds": found.seconds}) if as_json else _estimated(found))
+            found = estimate(inputs, output, settings, asked, bar, to=target)
+            click.echo(json.dumps({**asdict(found), "seconds": found.seconds}) if as_json else estimated(found))
             return
         makers = ray_workers(asked, workers) if on_ray else None
         try:
-            report = run(inputs, output, settings, asked, workers=makers, listener=bar)
+            report = run(inputs, output, settings, asked, to=target, workers=makers, listener=bar)
         except KeyboardInterrupt:
             bar.close()
             click.echo("gemlet: interrupted: finished files stay, and the same command goes on", err=True)
             sys.exit(INTERRUPTED)
-    _tell(report, as_json)
+    tell(report, as_json)
     if report.failed or not report.counts.vectors:
         sys.exit(FAILED)
 
 
-def _settings(columns: str | None, dim: str | None, task: str, **options: Any) -> Any:
+def _places(paths: tuple[str, ...], target: "Target | None", shards: str | None) -> tuple[tuple[str, ...], str]:
+    """(inputs, the folder for the files): the last path, unless a store is where all goes."""
+    if target is None:
+        if len(paths) < 2:
+            raise click.UsageError("name INPUTS and a folder for the OUTPUT, or a store with --to")
+        return paths[:-1], paths[-1]
+    from gemlet.bulk.folder import MANIFEST
+    from gemlet.bulk.sources import is_address
+    from gemlet.bulk.storing import shards_beside
+    from gemlet.stores import address_of
+
+    last = os.path.expanduser(paths[-1])
+    is_none = not (os.path.exists(last) or glob.has_magic(last) or is_address(last))
+    if len(paths) > 1 and (is_none or os.path.exists(os.path.join(last, MANIFEST))):
+        raise click.UsageError(f"with --to all paths are INPUTS: name the folder with --shards {paths[-1]}")
+    return paths, shards if shards is not None else shards_beside(address_of(target.url), paths)
+
+
+def _settings(columns: str | None, dim: str | None, task: str, **options: Any) -> "Settings":
     from gemlet.bulk import Settings
 
     kept = tuple(name.strip() for name in columns.split(",") if name.strip()) if columns is not None else None
     return Settings(columns=kept, dim=int(dim) if dim else None, task=None if task == "none" else task, **options)
-
-
-def _tell(report: "Report", as_json: bool) -> None:
-    for name, reason in (*report.broken, *report.failed)[:LISTED]:
-        click.echo(f"gemlet: {shown(name)}: {reason}", err=True)
-    for name, rows in sorted(report.counts.fields.items())[:LISTED]:
-        click.echo(f"gemlet: {name!r} was no field of the first rows: it is left out, in {_rows(rows)}", err=True)
-    counts = report.counts
-    if counts.cut:
-        click.echo(
-            f"gemlet: cut at the end, longer than the model takes: the texts of {_rows(counts.cut)} (--truncation)",
-            err=True,
-        )
-    if counts.bad:
-        click.echo(f"gemlet: no vector for {_rows(counts.bad)}: {report.output}/_bad tells why, for each", err=True)
-    if report.failed:
-        click.echo(
-            f"gemlet: files that could not be made: {len(report.failed):,}; the same command tries again", err=True
-        )
-    if as_json:
-        facts = asdict(report)
-        facts["broken"] = [{"name": name, "reason": reason} for name, reason in report.broken]
-        facts["failed"] = [{"part": part, "reason": reason} for part, reason in report.failed]
-        click.echo(json.dumps(facts))
-        return
-    rate = f", {report.new.tokens / report.seconds:,.0f} tokens/s" if report.new.tokens and report.seconds else ""
-    before = f", {report.before:,} of them made before" if report.before else ""
-    files = f"{_number(report.shards - len(report.failed), 'file')}{before}"
-    vectors = f"{_number(counts.vectors, 'vector')} of {_rows(counts.rows)}"
-    click.echo(f"{report.output}: {vectors} in {files}; {_size(counts.bytes)} ({duration(report.seconds)}{rate})")
-
-
-def _estimated(found: "Estimate") -> str:
-    inputs, files = _number(found.sources, "input"), _number(found.shards, "file")
-    done = f", {found.done:,} of them done" if found.done else ""
-    bad = (
-        f"; of {found.sampled_rows:,} rows looked at, {found.share_of_bad:.1%} have no text"
-        if found.share_of_bad
-        else ""
-    )
-    return "\n".join(
-        (
-            f"rows:    {found.rows:,} in {inputs} → {files}{done}",
-            f"vectors: {found.vectors:,} of {found.vector_bytes:,} bytes{bad}",
-            f"tokens:  {found.tokens:,} ± {found.tokens_deviation:,} (by {found.sampled_rows:,} rows)",
-            f"output:  {_size(found.bytes)}",
-            f"time:    {duration(found.seconds)} in one process {found.by}, at {found.rate:,.0f} "
-            f"tokens/s (measured over {found.measured_tokens:,} tokens)",
-        )
-    )
-
-
-def _rows(count: int) -> str:
-    return _number(count, "row")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def _size(size: float) -> str:
-    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
-    while size >= 1000 and len(units) > 1:
-        size, _ = size / 1000, units.pop(0)
-    return f"{size:,.0f} {units[0]}" if size >= 100 else f"{size:.3g} {units[0]}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours // 24:,} d {hours % 24} h" if hours >= 48 else f"{hours} h {minutes % 60:02} min"
 
 
 class Bar:
@@ -200,6 +157,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
+        self._loading = False
         self._told = time.monotonic()
 
     def __enter__(self) -> "Bar":
@@ -223,14 +181,29 @@ class Bar:
                 files = f"{pace.shards:,} of {pace.all_shards:,} files"
                 click.echo(f"gemlet: {pace.rows:,} of {pace.all_rows:,} rows, {files}, {state}", err=True)
             return
+        self._show(pace.rows, pace.all_rows, f"{pace.rows:,} of {pace.all_rows:,} rows", state)
+
+    def stored(self, rows: int, all_rows: int) -> None:
+        """Rows that are in the store."""
+        if not sys.stderr.isatty():
+            if time.monotonic() - self._told >= _EVERY_S:
+                self._told = time.monotonic()
+                click.echo(f"gemlet: {rows:,} of {all_rows:,} rows in the store", err=True)
+            return
+        if not self._loading:
+            self.close()  # that of embedding
+            self._loading = True
+        self._show(rows, all_rows, f"{rows:,} of {all_rows:,} rows in the store", "")
+
+    def _show(self, done: int, total: int, said: str, state: str) -> None:
         if self._bar is None:
             from tqdm import tqdm
 
             form = "{desc} {percentage:3.0f}%|{bar}|{postfix}"
-            self._bar = tqdm(total=pace.all_rows, file=sys.stderr, bar_format=form, leave=False)
-        self._bar.set_description_str(f"{pace.rows:,} of {pace.all_rows:,} rows", refresh=False)
+            self._bar = tqdm(total=total, file=sys.stderr, bar_format=form, leave=False)
+        self._bar.set_description_str(said, refresh=False)
         self._bar.set_postfix_str(state, refresh=False)
-        self._bar.update(pace.rows - self._bar.n)
+        self._bar.update(done - self._bar.n)
         self._bar.refresh()
 
     def close(self) -> None:

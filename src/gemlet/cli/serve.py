@@ -21,6 +21,7 @@ EPILOG = """\b
 Examples:
   gemlet serve
   gemlet serve --index notes.db --index papers.db
+  gemlet serve --store postgresql:///notes
   gemlet serve --task document --dim 256
   gemlet serve --port 11434 --alias nomic-embed-text
   GEMLET_KEY=$(openssl rand -hex 24) gemlet serve --host 0.0.0.0
@@ -39,6 +40,9 @@ that of --task. docs/serve.md lists the routes.
 
 @click.command(epilog=EPILOG)
 @click.option("--index", "indexes", multiple=True, metavar="FILE", help="To search over HTTP; repeat it for several.")
+@click.option(
+    "--store", "stores", multiple=True, metavar="URL", help="A database to search, too: postgresql://..., qdrant://..."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
 @click.option("--name", help="What clients call the model.  [default: from --model]")
@@ -58,6 +62,7 @@ that of --task. docs/serve.md lists the routes.
 @model_options
 def command(
     indexes: tuple[str, ...],
+    stores: tuple[str, ...],
     host: str,
     port: int,
     dim: str | None,
@@ -89,15 +94,17 @@ def command(
         _log_to_stderr()
     loaded = {"quantization": quantization, "threads": threads, "offline": offline, "device": device}
     writer = (lambda: writer_for(llm, llm_url, llm_remote)) if llm or llm_url else None
-    own = {"indexes": indexes, "writer": writer}
+    own = {"indexes": indexes, "writer": writer, "stores": stores}
     _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)
     gc.collect()  # what is left of the engine goes now, and not when Python has half ended
 
 
 def _serve(model: str, settings: "Settings", host: str, port: int, own: dict[str, Any], **how: Any) -> None:
     from gemlet.embedder import Embedder
-    from gemlet.server import DIALECTS, OwnRoutes, app, pages, run
+    from gemlet.server import DIALECTS, OwnRoutes, app, look, pages, run
 
+    for url in own["stores"]:
+        look(url)  # what cannot be reached is told before the model is loaded
     embedder = Embedder(model, **how)
     routes = OwnRoutes(embedder, **own)
     served = app(embedder, settings, dialects=[*DIALECTS, routes.dialect()], pages=pages(), ending=[routes.close])

@@ -14,6 +14,9 @@ from gemlet.prompts import document_prompts
 
 Fingerprint = dict[str, Any]
 
+ROWS = "rows"
+"""In the chunker's place where a store holds rows of tables, and no files; more may follow."""
+
 _ANEW = "or make it anew with `gemlet index --rebuild`"
 _CURES = {
     "model": f"take that model with --model, another index with --index, {_ANEW}",
@@ -22,6 +25,7 @@ _CURES = {
     "prompt": f"take the gemlet that made it, {_ANEW}",
     "chunker": f"take the gemlet that made it, {_ANEW}",
 }
+_OF_ROWS = "it holds rows of tables: take another index with --index, or another place with --store"
 
 
 def fingerprint(digest: str, quantization: str, dim: int) -> Fingerprint:
@@ -40,7 +44,13 @@ def check(path: Path | str, stored: str, asked: Fingerprint) -> None:
     made = json.loads(stored)
     for key, cure in _CURES.items():
         if key in asked and made.get(key) != asked[key]:
+            cure = _OF_ROWS if key == "chunker" and holds_rows(stored) else cure
             raise StoreMismatch(str(path), key, _short(asked[key]), _short(made.get(key)), cure)
+
+
+def holds_rows(stored: str) -> bool:
+    """Whether a store of this fingerprint holds rows of tables, which no folder has."""
+    return str(json.loads(stored).get("chunker")).startswith(ROWS)
 
 
 def model_digest(checkpoint: Checkpoint, remembered: str | None) -> tuple[str, str]:

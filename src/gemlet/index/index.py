@@ -14,7 +14,7 @@ from gemlet.documents import Limits
 from gemlet.embedder import DEFAULT_MODEL, Embedder, Quantization
 from gemlet.errors import InputError, StoreMismatch
 from gemlet.folders import shown
-from gemlet.index.fingerprint import check, fingerprint, model_digest
+from gemlet.index.fingerprint import check, fingerprint, holds_rows, model_digest
 from gemlet.index.places import absolute, default_path, delete, lasting, roots_for
 from gemlet.index.report import Listener, Report, Silence
 from gemlet.index.watching import changes
@@ -57,7 +57,7 @@ class Index:
         self._limits = limits or Limits()
         self._store: Store | None = None
         self._embedder = model if isinstance(model, Embedder) else None
-        self._checked = False
+        self._checked = 0  # 1: for reading, 2: for writing too
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -121,6 +121,7 @@ class Index:
         if not names and not self.path.exists():
             raise InputError(_NOTHING)
         with self._writer(listener) as store:
+            self._check_files(store)
             self._check_dim(store)
             roots = roots_for(store, names, hidden, follow)
             if not roots:
@@ -154,6 +155,7 @@ class Index:
         lost, StoreNotFound, and what update() raises.
         """
         listener = listener or Silence()
+        self._check_files(self.store)
         begin, roots = time.monotonic(), self.store.root_settings()
         for root in roots:
             if not os.path.exists(root.path):
@@ -217,7 +219,7 @@ class Index:
     def release(self) -> None:
         """Let go of the model, unless it is the caller's; who needs it again loads it in a moment."""
         if not isinstance(self._model, Embedder):
-            self._embedder, self._checked = None, False
+            self._embedder, self._checked = None, 0
 
     # Inside
 
@@ -247,15 +249,21 @@ class Index:
         if (stored := store.meta("fingerprint")) and self._asked_dim is not None:
             check(self.path, stored, {"dim": self._asked_dim})
 
+    def _check_files(self, store: Store) -> None:
+        """Raise InputError for an index that holds rows: a walk through folders would take them for files that left."""
+        if (stored := store.meta("fingerprint")) and holds_rows(stored):
+            raise InputError(f"the index {self.path} holds rows of tables: name another one for files, with --index")
+
     def _embedder_for(self, store: Store) -> Embedder:
         with self._lock:
             self._check_dim(store)
             if self._embedder is None:
                 name = self._model if isinstance(self._model, str | os.PathLike) else store.meta("model")
                 self._embedder = Embedder(name or DEFAULT_MODEL, **self._options)
-            if not self._checked:
+            enough = 1 + isinstance(store, StoreWriter)
+            if self._checked < enough:
                 self._check(store, self._embedder)
-                self._checked = True
+                self._checked = enough
             return self._embedder
 
     def _check(self, store: Store, embedder: Embedder) -> None:
@@ -266,6 +274,8 @@ class Index:
         if stored:
             dim = json.loads(stored).get("dim")
         asked = fingerprint(digest, embedder.quantization, dim)
+        if not isinstance(store, StoreWriter):
+            del asked["chunker"]  # a query is not cut
         if stored:
             check(self.path, stored, asked)
         elif isinstance(store, StoreWriter):

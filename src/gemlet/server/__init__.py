@@ -33,6 +33,7 @@ except ImportError:
 from gemlet.server.app import App, app
 from gemlet.server.dialects import DIALECTS
 from gemlet.server.endpoint import Answer, Call, Dialect, Route
+from gemlet.server.indexes.every import look
 from gemlet.server.indexes.routes import OwnRoutes
 from gemlet.server.problems import Problem
 from gemlet.server.run import check_address, run
@@ -51,6 +52,7 @@ __all__ = [
     "Settings",
     "app",
     "check_address",
+    "look",
     "pages",
     "run",
 ]

@@ -69,7 +69,7 @@ def path_matcher(glob: str, names: "Names | None" = None) -> Callable[[bytes], b
         return lambda path: False
     matches = re.compile(expression).match  # of the one pattern: the spec's own method takes three times as long
     if names is not None:
-        return lambda path: matches(names.of(os.fsdecode(path))) is not None
+        return lambda path: matches(names.of(os.fsdecode(path)).lstrip("/")) is not None
     return lambda path: matches(os.fsdecode(path).replace(os.sep, "/").lstrip("/")) is not None
 
 

@@ -14,13 +14,16 @@ _LOST = "elsewhere"
 class Names:
     """Names of files, by the roots below which they lie: "notes/plan.md" for /ann/notes/plan.md.
 
-    roots  (absolute path, what it is called), the outermost first: no two are called the same
+    roots  (absolute path, what it is called), the outermost first: no two are called the same. Without any it is rows
+           that are there, or what others put into a database: their names stand as they were given
     """
 
     roots: tuple[tuple[str, str], ...]
 
     def of(self, path: str) -> str:
         """Name a file, with "/" between its parts, on one line: what is not printable is escaped."""
+        if not self.roots:
+            return shown(path)
         for root, name in self.roots:
             if path == root:
                 return name
@@ -30,6 +33,8 @@ class Names:
 
     def path_of(self, name: str) -> str | None:
         """The path of a name that of() gave; None for what cannot be one, such as a way out of its root."""
+        if not self.roots:
+            return name if name and "\0" not in name else None
         if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
             return None
         for root, called in self.roots:

@@ -95,10 +95,11 @@ class Store(Opened):
         return [found[i] for i in wanted if i in found]
 
     def passages_of(self, path: str | os.PathLike[str]) -> list[StoredPassage]:
-        """A file's passages from first to last; none when the file is not in the index."""
-        name = os.fsencode(os.path.abspath(path))
+        """A file's passages from first to last, or those of a row by its name; none when it is not in the index."""
+        names = [os.fsencode(os.path.abspath(path)), os.fsencode(path)]
         with self._snapshot():
-            documents = [row[0] for row in self._rows("SELECT document_id FROM files WHERE path = ?", name)]
+            sql = "SELECT document_id FROM files WHERE path IN (?, ?) LIMIT 1"
+            documents = [row[0] for row in self._rows(sql, *names)]
             found = sorted(self._passages("p.document_id IN", documents), key=lambda p: p.ord)
             counts = [row[0] for document in documents for row in self._rows(_PASSAGES, document)]
         if documents and (not counts or [p.ord for p in found] != list(range(counts[0]))):

@@ -3,7 +3,8 @@
 shapes.py      what the routes over indexes take and give; textshapes.py: those over given texts
 rooms.py       threads for what blocks
 shared.py      the server's embedder as the chapters see one
-served.py      an index that may change or vanish while it is served
+opened.py      an index or a store for one request
+served.py      one that may change or vanish while it is served; every.py: all that are
 maps.py        its map, made in the background
 finding.py     search, ask, status of an index
 texts.py       classify, cluster and compare texts that are given

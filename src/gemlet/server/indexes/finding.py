@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gemlet.generate import Writer
 from gemlet.search import Filter, Hit, Results, search
-from gemlet.server.indexes.served import OpenIndex, ServedIndex
+from gemlet.server.indexes.opened import OpenIndex, OpenStore
+from gemlet.server.indexes.served import Served
 from gemlet.server.indexes.shapes import (
     AskAnswer,
     AskRequest,
@@ -29,7 +30,7 @@ FindWriter = Callable[[], Writer | None]
 """Names the model that writes, or finds that there is none; called when there is something to write."""
 
 
-def searched(served: ServedIndex, request: SearchRequest, shared: SharedEmbedder) -> SearchAnswer:
+def searched(served: Served, request: SearchRequest, shared: SharedEmbedder) -> SearchAnswer:
     """Search. Raises Problem."""
     begin = time.perf_counter()
     with served.opened(shared) as opened:
@@ -40,7 +41,7 @@ def searched(served: ServedIndex, request: SearchRequest, shared: SharedEmbedder
             mode=request.mode,
             exact=request.exact,
             task=request.task,
-            wanted=filter_of(request, opened.names),
+            wanted=filter_of(request, opened),
             like=_like(opened, request.like),
             min_probability=request.min_probability,
             per_document=request.per_file,
@@ -58,7 +59,7 @@ def searched(served: ServedIndex, request: SearchRequest, shared: SharedEmbedder
         )
 
 
-def answered(served: ServedIndex, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None) -> AskAnswer:
+def answered(served: Served, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None) -> AskAnswer:
     """Ask, and wait for the whole answer. Raises Problem."""
     pieces = answering(served, request, shared, writer)
     while True:
@@ -70,7 +71,7 @@ def answered(served: ServedIndex, request: AskRequest, shared: SharedEmbedder, w
 
 
 def answering(
-    served: ServedIndex, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None
+    served: Served, request: AskRequest, shared: SharedEmbedder, writer: FindWriter | None
 ) -> Generator[list[Source] | str, None, AskAnswer]:
     """Yield the sources, then the answer in pieces; return the whole. To close it stops the model. Raises Problem."""
     from gemlet.ask import ask  # what a search does not need
@@ -81,7 +82,7 @@ def answering(
             request.question,
             writer=None if request.quote else writer,
             k=request.sources,
-            wanted=filter_of(request, opened.names),
+            wanted=filter_of(request, opened),
             min_probability=request.min_probability,
             max_tokens=request.max_tokens,
         )
@@ -99,22 +100,15 @@ def answering(
     )
 
 
-def status_of(served: ServedIndex, progress: MapProgress | None, writer: FindWriter | None) -> IndexStatus:
+def status_of(served: Served, progress: MapProgress | None, writer: FindWriter | None) -> IndexStatus:
     """What is in an index, or why it cannot be used."""
     try:
         with served.opened() as opened:
-            store = opened.store
-            counts, kinds, languages = store.counts(), store.kinds(), store.languages()
             return IndexStatus(
                 name=served.name,
                 ready=True,
-                files=counts["files"],
-                passages=counts["passages"],
-                unreadable=counts["problems"],
                 dim=opened.dim,
-                roots=[name for _, name in opened.names.roots],
-                kinds=kinds,
-                languages=languages,
+                **opened.held()._asdict(),
                 changed=served.changed(),
                 asks=writer is not None,
                 map=progress,
@@ -123,12 +117,17 @@ def status_of(served: ServedIndex, progress: MapProgress | None, writer: FindWri
         return IndexStatus(name=served.name, ready=False, problem=problem.message)
 
 
-def filter_of(which: Which, names: Names) -> Filter:
-    """The Filter: its pattern is held against the names that answers give, and tells nothing of the disk."""
-    return Filter(which.path, tuple(which.kinds), tuple(which.languages), which.after, which.before, names)
+def filter_of(which: Which, opened: OpenIndex | OpenStore) -> Filter:
+    """The Filter: its pattern is held against the names that answers give, and tells nothing of the disk.
+
+    Raises Problem for a pattern over a database that means a place on the disk.
+    """
+    if opened.filtered is None and which.path is not None and which.path.startswith((".", "~")):
+        raise Problem("invalid", "write a pattern of names as answers give them", param="path")
+    return Filter(which.path, tuple(which.kinds), tuple(which.languages), which.after, which.before, opened.filtered)
 
 
-def _like(opened: OpenIndex, name: str | None) -> str | None:
+def _like(opened: OpenIndex | OpenStore, name: str | None) -> str | None:
     """The path of a file of the index; no other file is ever opened."""
     if name is None:
         return None

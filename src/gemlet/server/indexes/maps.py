@@ -11,8 +11,9 @@ import numpy as np
 from gemlet.errors import InputError
 from gemlet.layout import Chart, Grouping, data_of, grouping_of, positions_of
 from gemlet.layout.chart import MOST_GROUPS
+from gemlet.server.indexes.opened import OpenIndex
 from gemlet.server.indexes.rooms import Room
-from gemlet.server.indexes.served import OpenIndex, ServedIndex
+from gemlet.server.indexes.served import Served, ServedIndex, ServedStore
 from gemlet.server.indexes.shapes import MapAnswer, MapProgress
 from gemlet.server.metrics import Metrics
 from gemlet.server.problems import Problem
@@ -26,6 +27,11 @@ CHARACTERS = 280
 """Of a passage that the map shows."""
 
 _PART = 500  # passages that are read between two looks at the progress
+
+_NO_MAP = (
+    "a store in a database does not give all its vectors; `gemlet map` draws rows of a file, and the server the map "
+    "of an index in a file"
+)
 
 Step = Callable[[str, float], None]
 """Hears what is done, and which share of all is."""
@@ -48,11 +54,13 @@ class Maps:
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
 
-    def map_of(self, served: ServedIndex) -> MapAnswer:
-        """The map, or how far it is; one that is missing or out of date is begun.
+    def map_of(self, served: Served) -> MapAnswer:
+        """The map, or how far it is; one that is missing or out of date is begun. Of a store there is none.
 
         Raises Problem, as ServedIndex.opened() does. What could not be drawn is tried again when the index changes.
         """
+        if isinstance(served, ServedStore):
+            return MapAnswer(progress=MapProgress(state="failed", step="", share=0, error=_NO_MAP), map=None)
         with served.opened() as opened:
             generation = opened.store.generation
         with self._lock:
@@ -63,7 +71,7 @@ class Maps:
                 self._room.start(lambda: self._make(served, kept))
             return MapAnswer(progress=kept.progress, map=kept.points)  # type: ignore[arg-type] # JSON that is ready
 
-    def progress_of(self, served: ServedIndex) -> MapProgress | None:
+    def progress_of(self, served: Served) -> MapProgress | None:
         """How far the map of an index is; None when nobody has asked for it."""
         kept = self._kept.get(served.name)
         return kept.progress if kept is not None else None

@@ -10,11 +10,12 @@ import msgspec
 from gemlet.embedder import Embedder
 from gemlet.errors import GemletError
 from gemlet.server.endpoint import Call, Dialect, Events, Route
+from gemlet.server.indexes.every import Indexes
 from gemlet.server.indexes.finding import FindWriter, answered, answering, searched, status_of
 from gemlet.server.indexes.machine import status_of_server
 from gemlet.server.indexes.maps import Maps
 from gemlet.server.indexes.rooms import Room
-from gemlet.server.indexes.served import Indexes, problem_of
+from gemlet.server.indexes.served import problem_of
 from gemlet.server.indexes.shapes import (
     AskAnswer,
     AskRequest,
@@ -69,12 +70,14 @@ class OwnRoutes:
         embedder: Embedder,
         indexes: Sequence[str | os.PathLike[str]] = (),
         writer: FindWriter | None = None,
+        stores: Sequence[str] = (),
     ) -> None:
-        """Open the indexes once, to see that they can be. Raises InputError, StoreError and its kin.
+        """Open indexes and stores once, to see that they can be. Raises InputError, StoreError and its kin.
 
+        stores  URLs, as stores.open() takes them
         writer  names the model that writes the answers of /gemlet/ask; None: sentences are quoted
         """
-        self._indexes, self._writer = Indexes(indexes, embedder), writer
+        self._indexes, self._writer = Indexes(indexes, embedder, stores), writer
         self._maps = Maps()
         self._finding = Room("finding", threads=4, waiting=64)
         self._asking = Room("asking", threads=2, waiting=8)

@@ -1,15 +1,16 @@
-"""An index that is served: opened anew when its file is another one, and nothing of the disk told.   (name → Index)
+"""An index or a store that is served: opened anew when another is there, nothing of the disk told.   (name → Index)
 
-Its file may be written, rebuilt, replaced or deleted while the server runs: each request looks what is there.
+It may be written, rebuilt, replaced or deleted while the server runs: each request looks what is there.
 """
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic
+from urllib.parse import unquote, urlsplit
 
 from gemlet.embedder import Embedder
 from gemlet.errors import (
@@ -22,103 +23,67 @@ from gemlet.errors import (
     StoreNotFound,
 )
 from gemlet.index import Index
+from gemlet.server.indexes.opened import OpenIndex, OpenStore, Place
 from gemlet.server.indexes.shared import SharedEmbedder
 from gemlet.server.metrics import log
 from gemlet.server.problems import Problem
-from gemlet.store import Store
-from gemlet.store.names import Names, names_for
+from gemlet.stores import Address, address_of
+from gemlet.stores.opened import StoreIndex
 
 
 @dataclass
-class _Opening:
-    """A file that is open; the last who uses it closes it when another took its place."""
+class _Opening(Generic[Place]):
+    """A place that is open; the last who uses it closes it when another took its place."""
 
-    index: Index
-    file: tuple[int, int]  # device, inode
+    index: Place
+    file: tuple[int, int] | None  # device, inode
     fingerprint: str | None
     users: int = 0
     left: bool = False
 
 
-class OpenIndex:
-    """An index for one request: what gemlet.search takes, its queries embedded in the server's queue.
+class _Served(Generic[Place]):
+    """One of the places that the server was given. Any number of threads may use it."""
 
-    names  of its files, for answers
-    """
-
-    def __init__(self, index: Index, shared: SharedEmbedder | None) -> None:
-        self._index, self._shared = index, shared
-        self.names: Names = names_for(index.store.roots())
-
-    @property
-    def store(self) -> Store:
-        """The index itself."""
-        return self._index.store
-
-    @property
-    def embedder(self) -> Any:
-        """The server's model. Raises StoreMismatch when the index was made with another."""
-        _ = self._index.embedder
-        assert self._shared is not None, "this request said that it embeds nothing"
-        return self._shared
-
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector of the index has."""
-        return self._index.dim
-
-    def release(self) -> None:
-        """Keep the model: it is the server's."""
-
-
-class ServedIndex:
-    """One of the indexes that the server was given. Any number of threads may use it."""
-
-    def __init__(self, name: str, path: Path, embedder: Embedder) -> None:
-        self.name, self.path = name, path
-        self._embedder = embedder
-        self._opening: _Opening | None = None
+    def __init__(self, name: str, embedder: Embedder) -> None:
+        self.name, self._embedder = name, embedder
+        self._opening: _Opening[Place] | None = None
         self._lock = threading.Lock()
 
-    @contextmanager
-    def opened(self, shared: SharedEmbedder | None = None) -> Iterator[OpenIndex]:
-        """The index as it is now, for as long as the block lasts; `shared` embeds what is asked of it.
+    def close(self) -> None:
+        """Close it, once nobody reads in it."""
+        with self._lock:
+            self._drop()
 
-        Errors about it, and in what the block does with it, come out as Problem: nothing in them tells of the disk.
-        """
+    def _open(self) -> _Opening[Place]:
+        raise NotImplementedError
+
+    def _is_other(self, opening: _Opening[Place]) -> bool:
+        """Whether another index has come into the place of the open one."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _entered(self) -> Iterator[Place]:
+        """What is there now. Errors about it, and in what the block does with it, come out as Problem."""
         try:
             opening = self._enter()
             try:
-                yield OpenIndex(opening.index, shared)
+                yield opening.index
             finally:
                 self._leave(opening)
         except GemletError as error:
             raise problem_of(error, self.name) from error
 
-    def changed(self) -> float | None:
-        """When the file, or its log beside it, was last written, in seconds since 1970."""
-        found = [os.stat(path) for path in (self.path, f"{self.path}-wal") if os.path.exists(path)]
-        return max((file.st_mtime for file in found if file.st_size), default=None)  # readers leave an empty log
-
-    def close(self) -> None:
-        """Close the file, once nobody reads in it."""
+    def _enter(self) -> _Opening[Place]:
         with self._lock:
-            self._drop()
-
-    def _enter(self) -> _Opening:
-        with self._lock:
-            file = self._file()
-            if self._opening is not None:
-                now = None if self._opening.file != file else self._opening.index.store.meta("fingerprint")
-                if self._opening.file != file or now != self._opening.fingerprint:
-                    self._drop()
+            if self._opening is not None and self._is_other(self._opening):
+                self._drop()
             if self._opening is None:
-                index = Index(self.path, model=self._embedder)
-                self._opening = _Opening(index, file, index.store.meta("fingerprint"))
+                self._opening = self._open()
             self._opening.users += 1
             return self._opening
 
-    def _leave(self, opening: _Opening) -> None:
+    def _leave(self, opening: _Opening[Place]) -> None:
         with self._lock:
             opening.users -= 1
             if opening.left and not opening.users:
@@ -131,6 +96,35 @@ class ServedIndex:
                 self._opening.index.close()
         self._opening = None
 
+
+class ServedIndex(_Served[Index]):
+    """An index file."""
+
+    def __init__(self, name: str, path: Path, embedder: Embedder) -> None:
+        super().__init__(name, embedder)
+        self.path = path
+
+    @contextmanager
+    def opened(self, shared: SharedEmbedder | None = None) -> Iterator[OpenIndex]:
+        """The index as it is now, for as long as the block lasts; `shared` embeds what is asked of it.
+
+        Errors about it, and in what the block does with it, come out as Problem: nothing in them tells of the disk.
+        """
+        with self._entered() as index:
+            yield OpenIndex(index, shared)
+
+    def changed(self) -> float | None:
+        """When the file, or its log beside it, was last written, in seconds since 1970."""
+        found = [os.stat(path) for path in (self.path, f"{self.path}-wal") if os.path.exists(path)]
+        return max((file.st_mtime for file in found if file.st_size), default=None)  # readers leave an empty log
+
+    def _open(self) -> _Opening[Index]:
+        file, index = self._file(), Index(self.path, model=self._embedder)
+        return _Opening(index, file, index.store.meta("fingerprint"))
+
+    def _is_other(self, opening: _Opening[Index]) -> bool:
+        return opening.file != self._file() or opening.fingerprint != opening.index.store.meta("fingerprint")
+
     def _file(self) -> tuple[int, int]:
         try:
             found = os.stat(self.path)
@@ -140,36 +134,49 @@ class ServedIndex:
         return found.st_dev, found.st_ino
 
 
-class Indexes:
-    """All that are served, by their names: the stems of their files."""
+class ServedStore(_Served[StoreIndex]):
+    """A store in a database."""
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], embedder: Embedder) -> None:
-        """Open each once. Raises InputError for two of one name, StoreError for one that is not there or broken."""
-        self._served: dict[str, ServedIndex] = {}
-        for path in (Path(path).expanduser().absolute() for path in paths):
-            if path.stem in self._served:
-                raise InputError(f"two indexes are called {path.stem!r}: the name is the file's, rename one of them")
-            with Store(path):
-                self._served[path.stem] = ServedIndex(path.stem, path, embedder)
+    def __init__(self, url: str, embedder: Embedder) -> None:
+        """Raises InputError for a URL that is none."""
+        self._url = url
+        super().__init__(_name_of(address_of(url)), embedder)
 
-    def __iter__(self) -> Iterator[ServedIndex]:
-        return iter(self._served.values())
+    @contextmanager
+    def opened(self, shared: SharedEmbedder | None = None) -> Iterator[OpenStore]:
+        """See ServedIndex. A connection that was lost is made anew."""
+        with self._entered() as index:
+            yield OpenStore(index, shared)
 
-    def named(self, name: str | None) -> ServedIndex:
-        """The index of this name; without one the first. Raises Problem "not_found"."""
-        if not self._served:
-            raise Problem("not_found", "this server has no index: start it with --index FILE", param="index")
-        if name is None:
-            return next(iter(self))
-        if name not in self._served:
-            told = f"no index is called {name[:100]!r}; there is {', '.join(self._served)}"
-            raise Problem("not_found", told, param="index")
-        return self._served[name]
+    def changed(self) -> None:
+        """A database does not say."""
 
-    def close(self) -> None:
-        """Close all."""
-        for served in self:
-            served.close()
+    def _open(self) -> _Opening[StoreIndex]:
+        index = StoreIndex(self._url, model=self._embedder)
+        fingerprint = index.store.meta("fingerprint")
+        if fingerprint is None:
+            index.close()
+            raise StoreNotFound(index.address.shown)
+        return _Opening(index, None, fingerprint)
+
+    def _is_other(self, opening: _Opening[StoreIndex]) -> bool:
+        try:
+            return bool(opening.fingerprint != opening.index.store.meta("fingerprint"))
+        except StoreError:  # the connection is lost: it may be had again
+            return True
+
+
+Served = ServedIndex | ServedStore
+"""Whichever."""
+
+
+def _name_of(address: Address) -> str:
+    """What a store is called: by its schema or collection, where that is the usual one by its database or folder."""
+    if address.name != "gemlet":
+        return address.name
+    if address.kind == "postgresql":
+        return unquote(urlsplit(address.where).path.strip("/")) or address.name
+    return Path(address.where).name if address.kind == "qdrant+local" else address.name
 
 
 def problem_of(error: GemletError, name: str) -> Problem:

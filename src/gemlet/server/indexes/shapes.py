@@ -1,5 +1,6 @@
 """What the routes over the indexes take and give.   (JSON ↔ structs)"""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -216,9 +217,9 @@ class IndexStatus(Struct, kw_only=True):
     passages: int = 0
     unreadable: int = 0
     dim: int = 0
-    roots: list[str] = []
-    kinds: list[str] = []
-    languages: list[str] = []
+    roots: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    languages: Sequence[str] = ()
     changed: float | None = None
     asks: bool = False
     map: MapProgress | None = None

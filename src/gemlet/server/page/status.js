@@ -39,7 +39,8 @@ function indexOf(one) {
   const files = `${number(one.files)} files, ${number(one.passages)} passages of ${one.dim} numbers`;
   box.append(make("p", "", one.unreadable ? `${files}; ${number(one.unreadable)} files could not be read` : files));
   const changed = one.changed === null ? "" : `; changed ${new Date(1000 * one.changed).toLocaleString()}`;
-  box.append(make("p", "soft", `From ${one.roots.join(", ") || "nothing"}${changed}`));
+  const from = one.roots.length ? `From ${one.roots.join(", ")}` : "Not of folders: rows, or a database";
+  box.append(make("p", "soft", `${from}${changed}`));
   box.append(make("p", "soft", one.asks ? "Questions are answered by a model that writes." : "Questions are answered by quoting sentences."));
   return box;
 }
