@@ -117,6 +117,9 @@ def test_the_file_of_the_result_holds_its_numbers_exactly(tmp_path: Path) -> Non
     folder = write_tiny(tmp_path / "model")
     rows = texts(tmp_path / "texts.jsonl", 40, 0)
     train(folder, [rows], tmp_path / "tuned", settings(method="full", qat="q4_0"))
+    told = (tmp_path / "tuned" / "README.md").read_text()
+    assert "`gemlet quantize tuned tuned.gguf --type q4_0`" in told
+    assert 'prompt_name="query"' in told
     write_gguf(tmp_path / "tuned", tmp_path / "tuned.gguf", dtype="q4_0")
     file = _core.Gguf.open(str(tmp_path / "tuned.gguf"))
     trained = load(tmp_path / "tuned")[0].model

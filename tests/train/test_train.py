@@ -83,7 +83,7 @@ def test_the_card_tells_what_was_done(run: tuple[str, Path, Any], base: Path) ->
     assert f"base_model: {json.dumps(str(base))}" in text
     assert "| 50 | pairs | pairs.jsonl | query, document |" in text
     assert ("LoRA of rank 16, merged" if method == "lora" else "all parameters but the token embeddings") in text
-    assert f"| ndcg@10 | {result.before['ndcg@10']:.4f} | {result.after['ndcg@10']:.4f} |" in text
+    assert f"| ndcg@10 | {result.before['ndcg@10']:.5f} | {result.after['ndcg@10']:.5f} |" in text
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

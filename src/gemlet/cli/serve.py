@@ -1,9 +1,11 @@
 """`gemlet serve`: vectors over HTTP, for OpenAI's, Ollama's, Cohere's and Hugging Face's clients."""
 
+import contextlib
 import gc
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,12 +92,11 @@ def command(
 
     settings = Settings(keys=_keys(key_file), cache_bytes=cache_mb << 20, request_s=seconds, **named)
     check_address(host, settings, without_key=without_key)
-    if not quiet:
-        _log_to_stderr()
     loaded = {"quantization": quantization, "threads": threads, "offline": offline, "device": device}
     writer = (lambda: writer_for(llm, llm_url, llm_remote)) if llm or llm_url else None
     own = {"indexes": indexes, "writer": writer, "stores": stores}
-    _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)
+    with contextlib.nullcontext() if quiet else _log_on_stderr():
+        _serve(model, settings, host, port, own, truncate_dim=int(dim) if dim else None, **loaded)
     gc.collect()  # what is left of the engine goes now, and not when Python has half ended
 
 
@@ -132,10 +133,15 @@ def _keys(path: str | None) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _log_to_stderr() -> None:
+@contextlib.contextmanager
+def _log_on_stderr() -> Iterator[None]:
     logger = logging.getLogger("gemlet.server")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

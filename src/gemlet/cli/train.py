@@ -109,7 +109,7 @@ def command(files: tuple[str, ...], output: str, **options: Any) -> None:
         say=lambda line: click.echo(f"gemlet: {line}", err=True) if first else None,
     )
     if first:
-        click.echo(json.dumps(_as_json(result)) if options["as_json"] else "\n".join(_lines(result)))
+        click.echo(json.dumps(_as_json(result)) if options["as_json"] else "\n".join(_lines(result, settings.qat)))
 
 
 def _rows(path: str, options: dict[str, Any]) -> "TrainingSet":
@@ -162,13 +162,16 @@ def _as_json(result: "Result") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(result: "Result") -> list[str]:
+def _lines(result: "Result", qat: str | None) -> list[str]:
     first, last = result.losses
-    lines = [f"{result.folder}: {result.steps:,} steps, loss {first:.4f} → {last:.4f}"]
+    lines = [f"{result.folder}: {result.steps:,} steps, loss {first:.4g} → {last:.4g}"]
     if result.steps < _FEW:
         lines = [f"{result.folder}: {result.steps} steps only; more --epochs or a smaller --batch teach more"]
     if result.chosen != result.steps:
         lines.append(f"the weights are those of step {result.chosen:,}, the best on the held-out rows")
     for name, value in result.before.items():
-        lines.append(f"{name} of the held-out rows: {value:.4f} → {result.after[name]:.4f}")
+        lines.append(f"{name} of the held-out rows: {value:.5f} → {result.after[name]:.5f}")
+    if qat:
+        file = result.folder.with_name(result.folder.name + ".gguf")
+        lines.append(f"its file: gemlet quantize {result.folder} {file} --type {qat}")
     return lines

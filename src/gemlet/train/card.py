@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gemlet.train.rows import TrainingSet
+from gemlet.train.rows import EACH, TrainingSet
 from gemlet.train.settings import Settings
+
+_ANY = ("query", "document")  # to show, of a model that learned with all its prompts
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,10 @@ def card(story: Story) -> str:
 
 
 def _use(story: Story) -> list[str]:
-    query, document = story.prompts[0]
-    return [
+    query, document = (
+        fallback if name == EACH else name for name, fallback in zip(story.prompts[0], _ANY, strict=True)
+    )
+    lines = [
         "```python",
         "from gemlet import Embedder  # or: from sentence_transformers import SentenceTransformer",
         "",
@@ -88,6 +92,12 @@ def _use(story: Story) -> list[str]:
         "cosines = model.similarity(left, right)",
         "```",
     ]
+    if qat := story.settings.qat:
+        lines += [
+            "",
+            f"`gemlet quantize {story.name} {story.name}.gguf --type {qat}` makes the file of exactly these numbers.",
+        ]
+    return lines
 
 
 def _row(one: TrainingSet, prompts: tuple[str, str]) -> str:
@@ -100,12 +110,14 @@ def _training(story: Story) -> list[str]:
     how = f"LoRA of rank {settings.rank}, merged" if settings.method == "lora" else "all parameters"
     if settings.method == "full" and not settings.train_table:
         how += " but the token embeddings"
+    if settings.qat:
+        how = f"the numbers of a file in {settings.qat}, and the norms"
     lines = [f"{story.steps:,} steps of {settings.batch} rows; {how}: {story.learned:,} numbers learned."]
     if story.chosen != story.steps:
         lines.append(f"These are the weights of step {story.chosen:,}, the best on the held-out rows.")
     return [
         *lines,
-        f"The loss went from {story.losses[0]:.4f} (first tenth of the steps) to {story.losses[1]:.4f} (last).",
+        f"The loss went from {story.losses[0]:.4g} (first tenth of the steps) to {story.losses[1]:.4g} (last).",
     ]
 
 
@@ -117,7 +129,7 @@ def _figures(story: Story) -> list[str]:
         "",
         "| | before | after |",
         "|---|---|---|",
-        *(f"| {name} | {value:.4f} | {story.after[name]:.4f} |" for name, value in story.before.items()),
+        *(f"| {name} | {value:.5f} | {story.after[name]:.5f} |" for name, value in story.before.items()),
         "",
     ]
 

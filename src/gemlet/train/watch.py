@@ -64,7 +64,7 @@ class Watch(TrainerCallback):
         with writing("the curve", self._path.parent, self._going_on()), self._path.open("a") as file:
             file.write(json.dumps({"step": state.global_step, **kept}) + "\n")
         if self._bar is not None and "loss" in kept:
-            self._bar.set_postfix(loss=f"{kept['loss']:.4f}")
+            self._bar.set_postfix(loss=f"{kept['loss']:.4g}")
 
     def _due(self, step: int, last: bool) -> bool:
         if self._save_every is not None:
