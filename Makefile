@@ -16,8 +16,9 @@ demo: $(VENV)/installed  ## environment, build, weights, the model card's exampl
 	$(BIN)/gemlet verify
 	$(BIN)/gemlet verify --quick --quantization f32
 
+# Two files of tests at a time; PyTorch with one thread in each, or its threads wait for one another most of the time.
 test: $(VENV)/tools  ## every test; fetches the checkpoint if it is not in the cache
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The engine for x86-64 and for aarch64, without Python; emulated CPUs must give this CPU's bits. TINY=--tiny: a model of
 # two layers, in seconds.
