@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,24 @@ def test_a_run_goes_on_and_makes_no_finished_file_again(rows: Path, tmp_path: Pa
     assert changed == {"part-00000-000001.parquet", "part-00000-000003.parquet"}
     report = run([str(rows)], str(out), Settings(shard_rows=10), model)
     assert (report.before, report.new.rows, report.counts.rows) == (5, 0, 50)
+
+
+def test_an_interrupt_as_a_file_is_begun_leaves_nothing_of_it(
+    rows: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tempfile.NamedTemporaryFile
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        file = begun(*args, **options)
+        if ".part-00000-000001" in file.name:
+            raise KeyboardInterrupt
+        return file
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([str(rows)], str(tmp_path / "out"), Settings(shard_rows=20), model)
+    left = [path.name for path in (tmp_path / "out").rglob("*part-*")]
+    assert left == ["part-00000-000000.parquet"]
 
 
 OTHERS: list[tuple[dict[str, Any], str]] = [

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from traceback import clear_frames
 from typing import Protocol
@@ -125,6 +126,8 @@ def _run(
                 _make(plan, pending, makers, meter, report, listener)
             finally:
                 makers.close()
+                with suppress(BulkError):  # a Ctrl-C may come before a file's writer can take it away
+                    folder.clear()
             meter.show()
             report.seconds = meter.seconds
         report.counts.add(report.new)
