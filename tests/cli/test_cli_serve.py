@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,32 +10,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from serve_process import ask, started
 
 pytest.importorskip("msgspec")
 pytest.importorskip("uvicorn")
 pytest.importorskip("httptools")
 
 KEY = "0123456789abcdef-key"
-
-
-def started(*arguments: str, **environment: str) -> tuple["subprocess.Popen[str]", str]:
-    """The process, and the address that it says."""
-    command = [sys.executable, "-m", "gemlet", "serve", "--offline", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    found = re.search(r"http://\S+:\d+", line)
-    if found is None:
-        process.kill()
-        pytest.fail(line + process.communicate()[1])
-    return process, found[0]
-
-
-def ask(address: str, path: str, body: object = None, **headers: str) -> object:
-    data = None if body is None else json.dumps(body).encode()
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(address + path, data, headers), timeout=60) as reply:
-        return json.loads(reply.read())
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:

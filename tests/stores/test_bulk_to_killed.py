@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,10 @@ class Bulk:
         except StoreError:  # SQLite's file is being made just now
             return 0
 
+    def has_more_than(self, rows: int) -> Callable[[], bool]:
+        """A question to wait with."""
+        return lambda: self.stored() > rows
+
     def ended(self, *options: str) -> Any:
         """What a run that is left alone reports."""
         process = self.start(*options)
@@ -119,7 +124,7 @@ def test_killed_while_it_embeds_and_while_it_loads(
     assert bulk.stored() == 0
     for least in (1, ROWS // 3):
         process = bulk.start()
-        until(lambda: bulk.stored() > least, process)  # noqa: B023
+        until(bulk.has_more_than(least), process)
         kill(process)
         assert least < bulk.stored() < ROWS - EMPTY
     report = bulk.ended()

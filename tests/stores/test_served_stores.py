@@ -1,12 +1,8 @@
 """`gemlet serve --store`: search, ask, status and the page over every store; what a database cannot give, and says."""
 
-import json
-import os
-import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from serve_process import ask, started
 from storing import Postgres
 
 from gemlet import Embedder, stores
@@ -249,7 +246,7 @@ def test_the_page_searches_a_database_and_says_why_it_has_no_map(
 def test_from_a_file_of_rows_to_the_server_by_the_command_line(
     kind: str, tiny_checkpoint: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = "rows.db" if kind == "sqlite" else request.getfixturevalue("postgres").url()
+    url = str(tmp_path / "rows.db") if kind == "sqlite" else request.getfixturevalue("postgres").url()
     lines = ["id,text", *(f"{name},{text.splitlines()[0]}" for name, text in TEXTS.items())]
     (tmp_path / "posts.csv").write_text("\n".join(lines) + "\n")
     model = ("--model", str(tiny_checkpoint), "--offline")
@@ -268,18 +265,9 @@ def test_from_a_file_of_rows_to_the_server_by_the_command_line(
         *model,
     ]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=300)
-    command = [sys.executable, "-m", "gemlet", "serve", "--store", url, "--port", "0", "--quiet", *model]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ))
-    assert process.stderr is not None
-    said = process.stderr.readline()
-    address = re.search(r"http://\S+:\d+", said)
-    if address is None:
-        process.kill()
-        pytest.fail(said + process.communicate()[1])
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    body = json.dumps({"query": "zyzzyva", "min_probability": 0, "k": 1}).encode()
-    with opener.open(urllib.request.Request(f"{address[0]}/gemlet/search", body), timeout=60) as reply:
-        assert [hit["path"] for hit in json.loads(reply.read())["hits"]] == ["other.csv:2"]
+    process, address = started("--store", url, "--port", "0", "--quiet", *model)
+    found = ask(address, "/gemlet/search", {"query": "zyzzyva", "min_probability": 0, "k": 1})
+    assert [hit["path"] for hit in found["hits"]] == ["other.csv:2"]
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
 

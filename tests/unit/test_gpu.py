@@ -17,11 +17,9 @@ import pytest
 from embedding_gemma import EmbeddingGemma
 from tiny_model import CONFIG, body_tensors, write_safetensors, write_tiny_checkpoint
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-
-from gemlet import Embedder  # noqa: E402
-from gemlet.checkpoint import read_checkpoint  # noqa: E402
-from gemlet.errors import (  # noqa: E402
+from gemlet import Embedder
+from gemlet.checkpoint import read_checkpoint
+from gemlet.errors import (
     InputError,
     MissingExtra,
     OutputError,
@@ -29,12 +27,16 @@ from gemlet.errors import (  # noqa: E402
     UnsupportedModel,
     WeightsError,
 )  # fmt: skip
-from gemlet.gguf import write_gguf  # noqa: E402
-from gemlet.gpu import _check_cuda, attention, check_device  # noqa: E402
-from gemlet.gpu.layout import Layout  # noqa: E402
-from gemlet.index import Index  # noqa: E402
-from gemlet.search import search  # noqa: E402
-from gemlet.vectors import normalize  # noqa: E402
+from gemlet.gguf import write_gguf
+from gemlet.gpu import _check_cuda, check_device
+from gemlet.index import Index
+from gemlet.search import search
+from gemlet.vectors import normalize
+
+torch = pytest.importorskip("torch", reason="pip install 'gemlet[gpu]'")
+
+from gemlet.gpu import attention  # noqa: E402 - it imports torch
+from gemlet.gpu.layout import Layout  # noqa: E402 - it imports torch
 
 LENGTHS = [2, 3, 17, 256, 257, 258, 300, 513, 514, 600, 1500, 2048]
 TOLERANCE = 2e-6
