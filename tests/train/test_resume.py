@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from killed import KILLED, SAVE_EVERY, STEPS, choices
 from safetensors.numpy import load_file
 from training import curve, settings
@@ -23,10 +24,14 @@ HERE = Path(__file__).parent
 
 
 def in_a_process(script: str, *arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The process with as many threads as this one, on which the order of PyTorch's sums depends.
+
+    This one need not have those of OMP_NUM_THREADS: numba, once it has run something in parallel, has set its own.
+    """
     places = [str(HERE), str(HERE.parent), str(Path(gemlet.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         [sys.executable, str(HERE / script), *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True, text=True, check=False, **options,
     )  # fmt: skip
 
