@@ -10,7 +10,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from http.client import HTTPException
 
 import numpy as np
 
@@ -85,7 +84,7 @@ class Crowd:
                 self._keep(rows, *connection.embed([self._texts[row] for row in rows]))
             except Refused as refused:
                 self._refuse(refused.status)
-            except (OSError, HTTPException, ValueError):
+            except (OSError, ValueError):
                 self._refuse(0)
                 connection = Connection(self._server)
         connection.close()

@@ -1,26 +1,28 @@
 """Servers that speak /v1/embeddings: ours in a process of its own, and any that runs.   (texts → vectors, seconds)"""
 
 import base64
-import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from operator import itemgetter
 from pathlib import Path
-from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 from urllib.parse import urlsplit
 
+import httptools
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 
 TIMEOUT = 600.0  # seconds for an answer
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -88,41 +90,64 @@ class Refused(Exception):
 
 
 class Connection:
-    """One keep-alive connection."""
+    """One keep-alive connection, as lean as a load generator's: what a client costs is no server's."""
 
     def __init__(self, server: Server) -> None:
         where = urlsplit(server.url)
         self._model, self._path = server.model, where.path.rstrip("/")
-        self._http = HTTPConnection(where.hostname or "", where.port, timeout=TIMEOUT)
+        self._host = where.netloc
         try:
-            self._http.connect()
+            self._socket = socket.create_connection((where.hostname, where.port), timeout=TIMEOUT)
         except ConnectionRefusedError:
             raise SystemExit(f"{server.name}: nothing listens at {server.url}") from None
-        self._http.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def embed(self, texts: list[str]) -> tuple[Vectors, float]:
-        """Return [texts, dim], and the seconds from the texts to the vectors. Raises Refused."""
+        """Return [texts, dim], and the seconds from the texts to the vectors. Raises Refused, OSError."""
         begin = time.perf_counter()
         asked: dict[str, Any] = {"input": texts, "encoding_format": "base64"}
         if self._model:
             asked["model"] = self._model
         body = self.post("/v1/embeddings", asked)
-        data = sorted(json.loads(body)["data"], key=lambda one: one["index"])
-        vectors = np.stack([_vector(one["embedding"]) for one in data])
+        data = sorted(msgspec.json.decode(body)["data"], key=itemgetter("index"))
+        vectors = np.array([_vector(one["embedding"]) for one in data])
         return vectors, time.perf_counter() - begin
 
     def post(self, path: str, asked: dict[str, Any]) -> bytes:
-        """Return the body of an answer. Raises Refused."""
-        self._http.request("POST", self._path + path, json.dumps(asked), {"content-type": "application/json"})
-        reply = self._http.getresponse()
-        body = reply.read()
-        if reply.status != 200:
-            raise Refused(reply.status, body)
-        return body
+        """Return the body of an answer. Raises Refused; OSError when there is none, or one that is no HTTP."""
+        body = msgspec.json.encode(asked)
+        head = f"POST {self._path}{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = _Answer()
+        parser = httptools.HttpResponseParser(answer)
+        while not answer.whole:
+            if not (data := self._socket.recv(_PIECE)):
+                raise ConnectionResetError("the connection ended before the answer")
+            try:
+                parser.feed_data(data)
+            except httptools.HttpParserError as error:
+                raise ConnectionError(f"this is no HTTP: {error}") from None
+        if parser.get_status_code() != 200:
+            raise Refused(parser.get_status_code(), b"".join(answer.parts))
+        return b"".join(answer.parts)
 
     def close(self) -> None:
         """Leave."""
-        self._http.close()
+        self._socket.close()
+
+
+class _Answer:
+    """What the parser finds."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.whole = False
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.whole = True
 
 
 def _vector(sent: str | list[float]) -> Vectors:

@@ -77,11 +77,17 @@ def fit(
             parts = _shorten(ids, min(prompt_tokens(row), room // 2), room, truncation)
             cut[row] = len(ids) - sum(weight for _, weight in parts)
         for part, weight in parts:
-            sequences.append(np.concatenate([[bos], part, [eos]]).astype(np.int32))
+            sequences.append(_enclosed(part, bos, eos))
             rows.append(row)
             weights.append(weight)
     tokens = np.array([len(ids) + 2 for ids in texts], np.int64)
     return Sequences(sequences, np.array(rows, np.int64), np.array(weights, np.float32), tokens, cut)
+
+
+def _enclosed(part: IntArray, bos: int, eos: int) -> IntArray:
+    sequence = np.empty(len(part) + 2, np.int32)
+    sequence[0], sequence[1:-1], sequence[-1] = bos, part, eos
+    return sequence
 
 
 def _shorten(ids: IntArray, prompt: int, room: int, truncation: Truncation) -> list[tuple[IntArray, int]]:

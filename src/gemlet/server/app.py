@@ -23,12 +23,12 @@ OPENAPI = "/openapi.json"
 class App:
     """The ASGI application; `service` is what its routes work with."""
 
-    def __init__(self, service: Service, front: ASGIApp) -> None:
-        self.service, self._front = service, front
+    def __init__(self, service: Service, front: ASGIApp, life: ASGIApp) -> None:
+        self.service, self._front, self._life = service, front, life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the application's life."""
-        await self._front(scope, receive, send)
+        await (self._front if scope["type"] == "http" else self._life)(scope, receive, send)
 
 
 def app(
@@ -61,10 +61,10 @@ def app(
                 end()
 
     table = _Table(service, dialects, pages, Bodies(settings))
-    front = Router(lifespan=lifespan, redirect_slashes=False, default=table)
     every = [*pages, *(route for dialect in dialects for route in dialect.routes)]
     unlocked = [(route.method, route.path) for route in every if route.open]
-    return App(service, Guard(front, settings, service.metrics, _Chooser(dialects), unlocked))
+    guard = Guard(table, settings, service.metrics, _Chooser(dialects), unlocked)
+    return App(service, guard, Router(lifespan=lifespan))
 
 
 class _Table:

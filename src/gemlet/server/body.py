@@ -1,8 +1,4 @@
-"""A request's body, within limits of size and time.   (ASGI → bytes)"""
-
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+"""A request's body, within limits of size.   (ASGI → bytes)"""
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -15,48 +11,48 @@ class Bodies:
     """The bodies of all requests that are being worked on; together they stay under a limit too."""
 
     def __init__(self, settings: Settings) -> None:
-        self._each, self._all, self._seconds = settings.body_bytes, settings.bodies_bytes, settings.body_s
+        self._each, self._all = settings.body_bytes, settings.bodies_bytes
         self.held_bytes = 0
 
-    @asynccontextmanager
-    async def read(self, scope: Scope, receive: Receive, *, wanted: bool) -> AsyncIterator[bytes]:
-        """The body; its bytes count as held until the block ends. Of a route that takes none, anything is too much.
+    async def read(self, scope: Scope, receive: Receive, *, wanted: bool) -> bytes:
+        """The body; its bytes count as held until release(). Of a route that takes none, anything is too much.
 
-        Raises Problem: too_large, overloaded, slow_body; ClientDisconnect.
+        Raises Problem: too_large, overloaded; ClientDisconnect.
         """
         limit = self._each if wanted else 0
         if _announced(scope) > limit:
             raise _too_large(limit)
-        held = [0]
-        try:
-            yield await self._in_time(receive, limit, held)
-        finally:
-            self.held_bytes -= held[0]
-
-    async def _in_time(self, receive: Receive, limit: int, held: list[int]) -> bytes:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._collect(receive, limit, held)
-        except TimeoutError:
-            raise Problem("slow_body", f"the body did not come within {self._seconds:g} s") from None
-
-    async def _collect(self, receive: Receive, limit: int, held: list[int]) -> bytes:
         parts: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            part = message.get("body", b"")
-            more = message.get("more_body", False)
-            held[0] += len(part)
-            self.held_bytes += len(part)
-            if held[0] > limit:
-                raise _too_large(limit)
-            if self.held_bytes > max(self._all, limit):
-                raise Problem("overloaded", "too many large requests at once: ask again in 1 s", retry_after=1)
-            parts.append(part)
+        held, more = 0, True
+        try:
+            while more:
+                part, more = await _next(receive)
+                parts.append(part)
+                held += len(part)
+                self.held_bytes += len(part)
+                self._check(held, limit)
+        except BaseException:  # cancelled, too
+            self.held_bytes -= held
+            raise
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def release(self, body: bytes) -> None:
+        """Make room for others."""
+        self.held_bytes -= len(body)
+
+    def _check(self, held: int, limit: int) -> None:
+        if held > limit:
+            raise _too_large(limit)
+        if self.held_bytes > max(self._all, limit):
+            raise Problem("overloaded", "too many large requests at once: ask again in 1 s", retry_after=1)
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    """Another part, and whether there is more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _announced(scope: Scope) -> int:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from gemlet.server.body import Bodies
+from gemlet.server.patience import Patience
 from gemlet.server.problems import STATUS, Kind, Problem
 from gemlet.server.service import Found, Service
 from gemlet.vectors import FloatArray
@@ -61,8 +62,16 @@ class Events:
         async with aclosing(self.source) as source:
             async for name, data in source:
                 part = b"event: %s\ndata: %s\n\n" % (name.encode(), data)
-                await _taken(send({"type": "http.response.body", "body": part, "more_body": True}), seconds)
-        await _taken(send({"type": "http.response.body", "body": b""}), seconds)
+                await self._taken(send({"type": "http.response.body", "body": part, "more_body": True}), seconds)
+        await self._taken(send({"type": "http.response.body", "body": b""}), seconds)
+
+    @staticmethod
+    async def _taken(sending: Awaitable[None], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await sending
+        except TimeoutError:
+            raise ClientDisconnect from None
 
 
 Handler = Callable[[Call, Any], Awaitable[Any]]
@@ -116,28 +125,32 @@ class Endpoint:
     def __init__(self, route: Route, dialect: Dialect, service: Service, bodies: Bodies) -> None:
         self._route, self._dialect, self._service, self._bodies = route, dialect, service, bodies
         self._decoder = msgspec.json.Decoder(route.takes) if route.takes is not None else None
-        self._seconds = service.settings.request_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. A Problem goes up to the guard, which says it."""
         state = scope["state"]
         call = Call(self._service, state.get("rest", ""))
         state["route"], state["facts"] = self._route.path, call.facts
-        async with self._bodies.read(scope, receive, wanted=self._decoder is not None) as body:
-            answer = await self._unless_gone(self._route.handler(call, self._decode(body)), receive)
-        if isinstance(answer, Events):
-            await self._unless_gone(answer.send(send, call.headers, self._service.settings.send_s), receive)
-            return
+        async with Patience(receive, self._service.settings) as patience:
+            body = await self._bodies.read(scope, receive, wanted=self._decoder is not None)
+            patience.begin("work")
+            try:
+                answer = await self._route.handler(call, self._decode(body))
+            finally:
+                self._bodies.release(body)
+            if isinstance(answer, Events):
+                await answer.send(send, call.headers, self._service.settings.send_s)
+                return
+            encoded, media = await self._encoded(call, answer)
+            patience.begin("send")
+            await respond(send, 200, encoded, media, call.headers)
+
+    async def _encoded(self, call: Call, answer: Any) -> tuple[bytes, str]:
         if isinstance(answer, Answer):
-            await self._say(send, answer.body, answer.media, call)
-            return
+            return answer.body, answer.media
         large = call.facts.get("texts", 0) > MANY
         encoded = await call.service.work(_LARGE if large else 0, msgspec.json.encode, answer)
-        await self._say(send, encoded, "application/json", call)
-
-    async def _say(self, send: Send, body: bytes, media: str, call: Call) -> None:
-        """Send the answer. Raises ClientDisconnect for a client that does not take it in time."""
-        await _taken(respond(send, 200, body, media, call.headers), self._service.settings.send_s)
+        return encoded, "application/json"
 
     def _decode(self, body: bytes) -> Any:
         if self._decoder is None:
@@ -151,37 +164,6 @@ class Endpoint:
         except (ValueError, RecursionError) as error:
             reason = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise Problem("malformed", f"the body cannot be read as JSON: {reason}") from None
-
-    async def _unless_gone(self, work: Awaitable[Any], receive: Receive) -> Any:
-        """What the work gives; it is given up when the client leaves or the time is over."""
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            limit.reschedule(asyncio.get_running_loop().time())
-
-        watcher = asyncio.ensure_future(watch())
-        try:
-            async with asyncio.timeout(self._seconds) as limit:
-                return await work
-        except TimeoutError:
-            if gone:
-                raise ClientDisconnect from None
-            raise Problem("timeout", f"no answer within {self._seconds:g} s", retry_after=30) from None
-        finally:
-            watcher.cancel()
-
-
-async def _taken(sending: Awaitable[None], seconds: float) -> None:
-    """Wait for what is sent to be taken; a client that does not take it in time is left."""
-    try:
-        async with asyncio.timeout(seconds):
-            await sending
-    except TimeoutError:
-        raise ClientDisconnect from None
 
 
 async def respond(send: Send, status: int, body: bytes, media: str | None, headers: Headers) -> None:

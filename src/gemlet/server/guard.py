@@ -61,7 +61,7 @@ class Keys:
 
 
 class Guard:
-    """ASGI middleware around all routes.
+    """ASGI middleware around all routes, for HTTP alone.
 
     Against DNS rebinding, Host must be this machine's own name, an IP address, or one that was allowed: a page that has
     its own name resolve to this machine sends that name. And what a web page of another origin sends is refused, unless
@@ -87,9 +87,6 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or say why not."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         began = time.perf_counter()
         state = scope["state"] = {"route": "other", "facts": {}}
         answer = _Answering(send, secrets.token_hex(8))

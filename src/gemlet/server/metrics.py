@@ -4,7 +4,6 @@ The names are text-embeddings-inference's, so that its dashboards fit. They are 
 name would have to end in "_total". Between two looks they are plain numbers: a request changes a dozen of them.
 """
 
-import json
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
@@ -134,7 +134,9 @@ class Metrics:
 
 def log(event: str, **facts: object) -> None:
     """Write one JSON line."""
-    LOGGER.info(json.dumps({"time": round(time.time(), 3), "event": event, **facts}, ensure_ascii=False))
+    if LOGGER.isEnabledFor(logging.INFO):
+        line: bytes = msgspec.json.encode({"time": round(time.time(), 3), "event": event, **facts})
+        LOGGER.info(line.decode())
 
 
 def _labelled(name: str, told: str, label: str, counts: Mapping[str, int]) -> GaugeMetricFamily:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,7 +57,7 @@ class Found:
     cut: npt.NDArray[np.int64]
     hits: int
 
-    @property
+    @cached_property
     def seen(self) -> int:
         """Tokens that were read, of all texts."""
         return int((self.tokens - self.cut).sum())
@@ -226,7 +227,7 @@ class Service:
 
     async def _vectors(self, sequences: Sequences, dim: int, normalize: bool) -> Found:
         rows = await self.batcher.rows(sequences.input_ids)
-        vectors = self.embedder.finish(sequences, np.stack(rows.rows), dim, normalize)
+        vectors = self.embedder.finish(sequences, np.array(rows.rows), dim, normalize)
         self.metrics.found(len(vectors), rows.hits)
         return Found(vectors, sequences.tokens, sequences.cut, rows.hits)
 
