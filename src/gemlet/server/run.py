@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import sys
 from collections.abc import Callable
 from socket import IPPROTO_TCP, TCP_NODELAY
 
@@ -16,6 +17,7 @@ from gemlet.server.settings import Settings
 
 _HEAD_BYTES = 64 * 1024  # of a request's first line and headers
 _BACKLOG = 512
+_OTHER_FILES = 128  # that may be open beside connections
 
 
 def check_address(host: str, settings: Settings, *, without_key: bool) -> None:
@@ -69,7 +71,7 @@ def configure(app: App, host: str, port: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
-        http=type("Patient", (Patient,), {"head_s": settings.head_s}),
+        http=type("Patient", (Patient,), {"head_s": settings.head_s, "most": _sockets(settings), "quiet": {}}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -77,16 +79,33 @@ def configure(app: App, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        limit_concurrency=4 * settings.requests,
         timeout_keep_alive=int(settings.idle_s),
         timeout_graceful_shutdown=int(settings.shutdown_s),
     )
 
 
+def _sockets(settings: Settings) -> int:
+    """How many connections may be open: as many as are wanted, or as the system lets this process have files."""
+    if sys.platform == "win32":
+        return settings.connections
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS may name a number here that it does not take
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(settings.connections, sys.maxsize if allowed == resource.RLIM_INFINITY else allowed - _OTHER_FILES)
+
+
 class Patient(HttpToolsProtocol):
-    """What uvicorn has, with two limits that it lacks: of the time and of the bytes that a request's head takes."""
+    """What uvicorn has, with limits that it lacks: of the time and of the bytes that a request's head takes, and of
+    the connections that are open. For one more, that is closed which has been without a request for longest: who keeps
+    many open keeps nobody out.
+    """
 
     head_s: float
+    most: int
+    quiet: "dict[Patient, None]"  # the server's connections without a request, the longest first
     _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
@@ -95,10 +114,16 @@ class Patient(HttpToolsProtocol):
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio forgets it
         self._wait()
+        self.quiet[self] = None
+        if len(self.connections) > self.most:
+            longest = next(iter(self.quiet))
+            del self.quiet[longest]
+            longest.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Keep nothing of it."""
         super().connection_lost(exc)
+        self.quiet.pop(self, None)
         for timer in (self._timer, self.timeout_keep_alive_task):
             if timer is not None:
                 timer.cancel()  # else it keeps all that the connection had until its time is over
@@ -113,6 +138,13 @@ class Patient(HttpToolsProtocol):
             self._wait()
         else:
             self._head_bytes = 0
+            self.quiet.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """Have it wait for the next request."""
+        super().on_response_complete()
+        if self._between() and not self.transport.is_closing():
+            self.quiet[self] = None
 
     def _between(self) -> bool:
         """Whether the next request's head is still to come."""

@@ -28,6 +28,7 @@ class Settings:
     body_bytes       of one request
     bodies_bytes     of all requests that are worked on
     requests         that are worked on at once
+    connections      that are open at once; for one more, that is closed which has been without a request for longest
     queue_items      sequences that wait, of all requests
     queue_tokens     tokens that wait, of all requests
     cache_bytes      of the vectors that are kept for the next time that a text comes; 0 keeps none
@@ -54,6 +55,7 @@ class Settings:
     body_bytes: int = 8 * MiB
     bodies_bytes: int = 64 * MiB
     requests: int = 512
+    connections: int = 2048
     queue_items: int = 8192
     queue_tokens: int = 600_000
     cache_bytes: int = 32 * MiB
