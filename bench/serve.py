@@ -7,7 +7,8 @@ A lone query: the library and each server are asked in turn for the same text, e
 order, and are compared query by query. A crowd: 64 connections (--connections) that ask as soon as they have an answer,
 texts of mixed lengths, one to 4 a request; the library encodes the same texts in between, for the same time. Every
 answer is compared with the library's vector: ours must have its bits, another's be nearest to its own text. Our server
-runs without its cache; a rival should, too, and without a prompt.
+runs without its cache; a rival should, too, and without a prompt. With --wrk the crowd is wrk's, which takes less of
+the machine than Python does; it compares our answers alone.
 
 A rival is NAME=URL before /v1/embeddings; `,model=NAME` is for those that want one (Ollama), `,pid=NUMBER` tells its
 memory. Memory is resident, mapped files included; with --index also after a map of that index was made.
@@ -30,10 +31,11 @@ import numpy as np
 
 from crowd import MOST, Crowd, write
 from gemlet import Embedder
+from load import load
 from servers import Connection, Server, Vectors, ours, rival
 
 RESULT = Path(__file__).resolve().parent / "results" / "serve.json"
-POOL = 4096  # texts, more than can be under way at once
+POOL = 1024  # texts, more than can be under way at once
 CHUNK = 32  # texts of one call of the library
 HEAD = "| |vectors/s|tokens/s|of the library's|p50, p99 ms|wrong texts|refused|MB before, after, most|others|"
 
@@ -51,6 +53,8 @@ def main() -> None:
             result["lone"] = lone(embedder, servers, options.queries)
         texts = write(POOL, options.longest)
         library = Library(embedder, texts)
+        if options.wrk:
+            library.wanted(list(range(POOL)))
         result["crowd"] = [one for turn in range(options.rounds) for one in together(library, servers, options, turn)]
         if options.index:
             result["map"] = mapped(library, server, options)
@@ -69,6 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--queries", type=int, default=100, help="lone ones; 0 leaves them out")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--wrk", action="store_true", help="have wrk ask (apt install wrk)")
     parser.add_argument("--seconds", type=float, default=20, help="of each crowd")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--longest", type=int, default=MOST, help="words of a text")
@@ -164,7 +169,7 @@ class Library:
 def together(library: Library, servers: list[Server], options: argparse.Namespace, turn: int) -> list[Row]:
     """One round: the library and each server, one after the other, beginning with another one each time."""
     rows: list[Row] = []
-    crowds: dict[int, Crowd] = {}  # by their row
+    wrongs: dict[int, Callable[[], int]] = {}  # by their row
     whos: list[Server | None] = [None, *servers]
     first = turn % len(whos)
     for who in whos[first:] + whos[:first]:
@@ -172,10 +177,10 @@ def together(library: Library, servers: list[Server], options: argparse.Namespac
             if who is None:
                 row = library.run(options.seconds)
             else:
-                row, crowds[len(rows)] = crowded(library, who, options)
+                row, wrongs[len(rows)] = (loaded if options.wrk else crowded)(library, who, options)
             rows.append(row | {"round": turn + 1, "others": others()})
-    for at, found in crowds.items():
-        rows[at]["wrong"] = found.wrong(library.wanted, exact=rows[at]["who"] == "gemlet")
+    for at, wrong in wrongs.items():
+        rows[at]["wrong"] = wrong()
     mine = next(row for row in rows if row["who"] == "library")
     print(f"\nround {turn + 1}: {options.connections} connections, {options.seconds:g} s each\n")
     print(f"{HEAD}\n{'|---' * (HEAD.count('|') - 1)}|")
@@ -184,8 +189,8 @@ def together(library: Library, servers: list[Server], options: argparse.Namespac
     return rows
 
 
-def crowded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Crowd]:
-    """Ask a server by many connections; return the pace, the times and the memory, and the answers."""
+def crowded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Callable[[], int]]:
+    """Ask a server by many connections; return the pace, the times and the memory, and what counts the wrong texts."""
     before = server.memory()
     found = Crowd(server, library.texts)
     found.ask(options.connections, options.seconds)
@@ -194,7 +199,18 @@ def crowded(library: Library, server: Server, options: argparse.Namespace) -> tu
     pace = {"vectors_s": len(found.rows) / seconds, "tokens_s": tokens / seconds}
     pace |= {"p50_ms": float(p50), "p99_ms": float(p99), "seconds": seconds}
     count = {"requests": len(found.times), "texts": len(found.rows), "differ": found.differ, "refused": found.refused}
-    return {"who": server.name, **pace, **count, "before": before, "after": server.memory()}, found
+    row = {"who": server.name, **pace, **count, "before": before, "after": server.memory()}
+    return row, lambda: found.wrong(library.wanted, exact=server.ours)
+
+
+def loaded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Callable[[], int]]:
+    """The same by wrk."""
+    before = server.memory()
+    row = load(server, library.texts, library.tokens, library.wanted, options.connections, options.seconds)
+    refused = {name: row[name] for name in ("refused", "broken", "lost") if row[name]}
+    row |= {"who": server.name, "refused": refused, "differ": 0, "before": before, "after": server.memory()}
+    row |= {f"{name}_s": row[key] / row["seconds"] for name, key in (("vectors", "texts"), ("tokens", "tokens"))}
+    return row, lambda: int(row["wrong"])
 
 
 def _line(row: Row, ratio: float) -> str:
@@ -220,8 +236,8 @@ def mapped(library: Library, server: Server, options: argparse.Namespace) -> lis
             raise SystemExit(f"there is no map: {answer['progress']['error']}")
         time.sleep(0.2)
     rows.append({"when": f"after a map, made in {time.perf_counter() - begin:.1f} s", **server.memory()})
-    row, found = crowded(library, server, options)
-    wrong = found.wrong(library.wanted, exact=True) + row["differ"]
+    row, wrongs = crowded(library, server, options)
+    wrong = wrongs() + row["differ"]
     rows.append({"when": f"after another crowd, {wrong} of {row['texts']} texts wrong", **row["after"]})
     print("\n| | MB | most so far |\n|---|---|---|")
     for row in rows:

@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 
+OURS = "gemlet"
+PATH = "/v1/embeddings"
 TIMEOUT = 600.0  # seconds for an answer
 _PIECE = 1 << 20
 
@@ -37,6 +39,16 @@ class Server:
     url: str
     model: str = ""
     pid: int | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether its answers must have the library's bits."""
+        return self.name == OURS
+
+    def asked(self, texts: list[str]) -> dict[str, Any]:
+        """The body of a request."""
+        body: dict[str, Any] = {"input": texts, "encoding_format": "base64"}
+        return body | {"model": self.model} if self.model else body
 
     def memory(self) -> dict[str, float]:
         """Resident memory in MB, mapped files included: now, and the most so far; nothing for an unknown process."""
@@ -76,7 +88,7 @@ def ours(model: str, threads: int | None, indexes: list[Path]) -> Iterator[Serve
         if " on http://" not in line:
             raise SystemExit(f"the server did not start: {line}{process.stderr.read()}")
         try:
-            yield Server("gemlet", line.split(" on ")[1].split(",")[0], pid=process.pid)
+            yield Server(OURS, line.split(" on ")[1].split(",")[0], pid=process.pid)
         finally:
             process.terminate()
 
@@ -93,9 +105,8 @@ class Connection:
     """One keep-alive connection, as lean as a load generator's: what a client costs is no server's."""
 
     def __init__(self, server: Server) -> None:
-        where = urlsplit(server.url)
-        self._model, self._path = server.model, where.path.rstrip("/")
-        self._host = where.netloc
+        self._server, where = server, urlsplit(server.url)
+        self._path, self._host = where.path.rstrip("/"), where.netloc
         try:
             self._socket = socket.create_connection((where.hostname, where.port), timeout=TIMEOUT)
         except ConnectionRefusedError:
@@ -105,10 +116,7 @@ class Connection:
     def embed(self, texts: list[str]) -> tuple[Vectors, float]:
         """Return [texts, dim], and the seconds from the texts to the vectors. Raises Refused, OSError."""
         begin = time.perf_counter()
-        asked: dict[str, Any] = {"input": texts, "encoding_format": "base64"}
-        if self._model:
-            asked["model"] = self._model
-        body = self.post("/v1/embeddings", asked)
+        body = self.post(PATH, self._server.asked(texts))
         data = sorted(msgspec.json.decode(body)["data"], key=itemgetter("index"))
         vectors = np.array([_vector(one["embedding"]) for one in data])
         return vectors, time.perf_counter() - begin

@@ -1,5 +1,6 @@
 """bench/serve.py runs, and sees answers that are not a text's own."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from serving import Served
 import serve
 from crowd import Crowd, write
 from gemlet import Embedder
-from servers import Connection, Server, rival
+from load import load
+from servers import OURS, Connection, Server, rival
 
 TEXTS = write(40, longest=20)
 
@@ -50,8 +52,33 @@ def test_what_a_server_refuses_is_counted(served: Served) -> None:
     assert found.refused[404] >= 2
 
 
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="apt install wrk")
+
+
+@needs_wrk
+def test_answers_to_wrk_that_are_not_the_librarys_are_counted(served: Served, tiny: Embedder) -> None:
+    vectors, tokens = tiny.encode(TEXTS), tiny.count_tokens(TEXTS)
+    server = Server(OURS, served.url)
+    found = load(server, TEXTS, tokens, lambda rows: vectors[rows], 4, 1)
+    assert found["texts"] > found["requests"] > 100
+    assert (found["wrong"], found["refused"], found["broken"], found["lost"]) == (0, 0, 0, 0)
+    other = vectors.copy()
+    other[:20] = vectors[20:]
+    found = load(server, TEXTS, tokens, lambda rows: other[rows], 4, 1)
+    assert 0 < found["wrong"] < found["texts"]
+
+
+@needs_wrk
+def test_what_a_server_refuses_wrk_is_counted(served: Served, tiny: Embedder) -> None:
+    found = load(Server("tiny", served.url, model="another"), TEXTS, tiny.count_tokens(TEXTS), tiny.encode, 4, 1)
+    assert found["refused"] == found["requests"] > 100
+    assert found["texts"] == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads times and memory from /proc")
+@pytest.mark.parametrize("more", [[], pytest.param(["--wrk"], marks=needs_wrk)])
 def test_a_whole_run_beside_a_rival(
+    more: list[str],
     served: Served,
     tiny_checkpoint: Path,
     tmp_path: Path,
@@ -59,7 +86,7 @@ def test_a_whole_run_beside_a_rival(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(serve, "RESULT", tmp_path / "results" / "serve.json")
-    options = ["--rounds", "1", "--seconds", "0.3", "--queries", "4", "--longest", "20", "--connections", "4"]
+    options = ["--rounds", "1", "--seconds", "1", "--queries", "4", "--longest", "20", "--connections", "4", *more]
     monkeypatch.setattr(
         sys, "argv", ["serve.py", "--model", str(tiny_checkpoint), "--rival", f"tiny={served.url},model=tiny", *options]
     )
