@@ -31,8 +31,8 @@ def load(
 
     wanted  gives the vectors of rows, whose bits our own answers must have; another server's are only counted
 
-    Returns requests, texts, tokens, wrong texts, refused and lost requests, broken connections, seconds, p50_ms, p99_ms.
-    Raises SystemExit where there is no wrk.
+    Returns requests, texts, tokens, wrong texts, refused and lost requests, broken connections, seconds, p50_ms and
+    p99_ms. Raises SystemExit where there is no wrk.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests"

@@ -40,6 +40,7 @@ CHUNK = 32  # texts of one call of the library
 HEAD = "| |vectors/s|tokens/s|of the library's|p50, p99 ms|wrong texts|refused|MB before, after, most|others|"
 
 Row = dict[str, Any]
+Count = Callable[[], int | None]  # texts with an answer that is not theirs; None: nobody compared
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
             result["map"] = mapped(library, server, options)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if wrong := sum(row.get("wrong", 0) + row.get("differ", 0) for row in result["crowd"]):
+    if wrong := sum((row.get("wrong") or 0) + row.get("differ", 0) for row in result["crowd"]):
         raise SystemExit(f"{wrong} answers were not right")
 
 
@@ -169,7 +170,7 @@ class Library:
 def together(library: Library, servers: list[Server], options: argparse.Namespace, turn: int) -> list[Row]:
     """One round: the library and each server, one after the other, beginning with another one each time."""
     rows: list[Row] = []
-    wrongs: dict[int, Callable[[], int]] = {}  # by their row
+    wrongs: dict[int, Count] = {}  # by their row
     whos: list[Server | None] = [None, *servers]
     first = turn % len(whos)
     for who in whos[first:] + whos[:first]:
@@ -189,7 +190,7 @@ def together(library: Library, servers: list[Server], options: argparse.Namespac
     return rows
 
 
-def crowded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Callable[[], int]]:
+def crowded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Count]:
     """Ask a server by many connections; return the pace, the times and the memory, and what counts the wrong texts."""
     before = server.memory()
     found = Crowd(server, library.texts)
@@ -203,14 +204,14 @@ def crowded(library: Library, server: Server, options: argparse.Namespace) -> tu
     return row, lambda: found.wrong(library.wanted, exact=server.ours)
 
 
-def loaded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Callable[[], int]]:
+def loaded(library: Library, server: Server, options: argparse.Namespace) -> tuple[Row, Count]:
     """The same by wrk."""
     before = server.memory()
     row = load(server, library.texts, library.tokens, library.wanted, options.connections, options.seconds)
     refused = {name: row[name] for name in ("refused", "broken", "lost") if row[name]}
     row |= {"who": server.name, "refused": refused, "differ": 0, "before": before, "after": server.memory()}
     row |= {f"{name}_s": row[key] / row["seconds"] for name, key in (("vectors", "texts"), ("tokens", "tokens"))}
-    return row, lambda: int(row["wrong"])
+    return row, lambda: row["wrong"] if server.ours else None
 
 
 def _line(row: Row, ratio: float) -> str:
@@ -219,7 +220,7 @@ def _line(row: Row, ratio: float) -> str:
         refused = ", ".join(f"{count} by {status}" for status, count in row["refused"].items()) or "0"
         memory = [row["before"].get("resident"), row["after"].get("resident"), row["after"].get("most")]
         told = ", ".join(f"{value:.0f}" for value in memory) if None not in memory else ""
-        wrong = f"{row['wrong'] + row['differ']} of {row['texts']}"
+        wrong = "not compared" if row["wrong"] is None else f"{row['wrong'] + row['differ']} of {row['texts']}"
         cells += [f"{row['p50_ms']:.0f}, {row['p99_ms']:.0f}", wrong, refused, told]
     else:
         cells += [""] * 4
@@ -237,7 +238,7 @@ def mapped(library: Library, server: Server, options: argparse.Namespace) -> lis
         time.sleep(0.2)
     rows.append({"when": f"after a map, made in {time.perf_counter() - begin:.1f} s", **server.memory()})
     row, wrongs = crowded(library, server, options)
-    wrong = wrongs() + row["differ"]
+    wrong = (wrongs() or 0) + row["differ"]
     rows.append({"when": f"after another crowd, {wrong} of {row['texts']} texts wrong", **row["after"]})
     print("\n| | MB | most so far |\n|---|---|---|")
     for row in rows:
