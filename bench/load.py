@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from crowd import SIZES
 from servers import PATH, TIMEOUT, Server, Vectors
@@ -22,7 +24,7 @@ BEGIN = 60  # base64 characters of an answer that are compared: 11 numbers, whic
 def load(
     server: Server,
     texts: Sequence[str],
-    tokens: Sequence[int],
+    tokens: npt.NDArray[np.int64],
     wanted: Callable[[list[int]], Vectors],
     connections: int,
     seconds: float,
@@ -55,7 +57,7 @@ def load(
 
 
 def _lines(
-    server: Server, texts: Sequence[str], tokens: Sequence[int], wanted: Callable[[list[int]], Vectors]
+    server: Server, texts: Sequence[str], tokens: npt.NDArray[np.int64], wanted: Callable[[list[int]], Vectors]
 ) -> Iterator[str]:
     sizes, at = itertools.cycle(SIZES), 0
     while at < len(texts):
