@@ -63,8 +63,9 @@ class Patience:
     async def _wait_for_the_end(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
-        self._limit.reschedule(self._loop.time())
+        if not self._limit.expired():
+            self._gone = True
+            self._limit.reschedule(self._loop.time())
 
     def _watch_no_more(self) -> None:
         for waiting in (self._soon, self._watcher):
