@@ -105,13 +105,9 @@ class Connection:
     """One keep-alive connection, as lean as a load generator's: what a client costs is no server's."""
 
     def __init__(self, server: Server) -> None:
-        self._server, where = server, urlsplit(server.url)
-        self._path, self._host = where.path.rstrip("/"), where.netloc
-        try:
-            self._socket = socket.create_connection((where.hostname, where.port), timeout=TIMEOUT)
-        except ConnectionRefusedError:
-            raise SystemExit(f"{server.name}: nothing listens at {server.url}") from None
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server, self._where = server, urlsplit(server.url)
+        self._path = self._where.path.rstrip("/")
+        self._connect()
 
     def embed(self, texts: list[str]) -> tuple[Vectors, float]:
         """Return [texts, dim], and the seconds from the texts to the vectors. Raises Refused, OSError."""
@@ -124,7 +120,7 @@ class Connection:
     def post(self, path: str, asked: dict[str, Any]) -> bytes:
         """Return the body of an answer. Raises Refused; OSError when there is none, or one that is no HTTP."""
         body = msgspec.json.encode(asked)
-        head = f"POST {self._path}{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+        head = f"POST {self._path}{path} HTTP/1.1\r\nHost: {self._where.netloc}\r\nContent-Type: application/json\r\n"
         self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = _Answer()
         parser = httptools.HttpResponseParser(answer)
@@ -135,6 +131,9 @@ class Connection:
                 parser.feed_data(data)
             except httptools.HttpParserError as error:
                 raise ConnectionError(f"this is no HTTP: {error}") from None
+        if not parser.should_keep_alive():
+            self._socket.close()
+            self._connect()
         if parser.get_status_code() != 200:
             raise Refused(parser.get_status_code(), b"".join(answer.parts))
         return b"".join(answer.parts)
@@ -142,6 +141,13 @@ class Connection:
     def close(self) -> None:
         """Leave."""
         self._socket.close()
+
+    def _connect(self) -> None:
+        try:
+            self._socket = socket.create_connection((self._where.hostname, self._where.port), timeout=TIMEOUT)
+        except ConnectionRefusedError:
+            raise SystemExit(f"{self._server.name}: nothing listens at {self._server.url}") from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class _Answer:
