@@ -122,7 +122,10 @@ def test_the_file_of_the_result_holds_its_numbers_exactly(tmp_path: Path) -> Non
     assert 'prompt_name="query"' in told
     write_gguf(tmp_path / "tuned", tmp_path / "tuned.gguf", dtype="q4_0")
     file = _core.Gguf.open(str(tmp_path / "tuned.gguf"))
-    trained = load(tmp_path / "tuned")[0].model
+    student = load(tmp_path / "tuned")
+    trained, head = student[0].model, student[3].linear.weight.detach().numpy()
+    assert not np.array_equal(head, load(folder)[3].linear.weight.detach().numpy())
+    assert np.array_equal(file.read("dense.1.linear.weight", "F32", 0, len(head)).view(np.float32), head.ravel())
     for name, (dtype, shape) in file.tensors.items():
         if name.startswith("layers.") and dtype == "Q4_0":
             stored = file.read(name, "F32", 0, shape[0]).view(np.float32).reshape(shape)

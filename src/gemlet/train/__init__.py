@@ -5,6 +5,7 @@ rows.py         tables → pairs, triplets, scored pairs, labelled texts
 plan.py         the batches of a whole run, decided before its first step
 batches.py      a plan → tokens
 grids.py        matrices whose numbers a file of few bits can hold
+head.py         ... and the last one, fitted to what they get wrong
 loading.py      a checkpoint → a model that learns: LoRA or all of it; no padding is computed
 losses/         what training makes small
 objective.py    which loss for which kind of rows

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
 from transformers import EarlyStoppingCallback, PrinterCallback
@@ -10,15 +11,17 @@ from transformers import EarlyStoppingCallback, PrinterCallback
 from gemlet.prompts import find_prompt
 from gemlet.train.batches import Collator, Rows, loader
 from gemlet.train.grids import RATE, put_on_grid, starting_file
+from gemlet.train.head import fit_head
 from gemlet.train.heldout import HeldOut
 from gemlet.train.loading import load_student
 from gemlet.train.objective import loss_of
 from gemlet.train.plan import Batch
 from gemlet.train.rows import EACH, PROMPTS, TrainingSet
 from gemlet.train.settings import Settings
-from gemlet.train.teacher import own_vectors, teacher_vectors
+from gemlet.train.teacher import own_vectors, prompted, teacher_vectors
 from gemlet.train.trainer import Trainer
 from gemlet.train.work import Work
+from gemlet.vectors import FloatArray
 
 _LOOKS = 10  # at the held-out rows, where nobody says how often
 _ENOUGH = 8192  # tokens whose steps backwards are in memory at once: some 10 GB
@@ -47,6 +50,7 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, *, 
         start = work.folder / "start.gguf"
         starting_file(work.base, start, settings.qat, process, progress=progress)
         put_on_grid(student, student[0].model, start, settings.qat)
+        fit_head(student, start, *_own_texts(work, prompts, vectors), kept / "head.npy", process, progress=progress)
     collator = Collator(student, work.sets, prompts, vectors)
     rows = Rows(work.sets)
     trainer = Trainer(
@@ -70,6 +74,13 @@ def _prompts(student: Any, names: tuple[str, str]) -> tuple[list[str], list[str]
         [*dict.fromkeys(every)] if name == EACH else [find_prompt(student.prompts, name)] for name in names
     )
     return first, others
+
+
+def _own_texts(work: Work, prompts: list[Any], vectors: list[Any]) -> tuple[list[str], FloatArray]:
+    """The texts whose teacher is the model's own before, behind their prompts, and what they are to become."""
+    own = [i for i, one in enumerate(work.sets) if one.kind == "texts" and work.teachers[i] is None]
+    texts = [text for i in own for text in prompted([text for (text,) in work.sets[i].texts], prompts[i][0])]
+    return texts, np.concatenate([vectors[i][:, 0] for i in own]) if own else np.empty((0, 0), np.float32)
 
 
 def _held_out(work: Work, student: Any, kept: Path, progress: bool) -> HeldOut | None:

@@ -54,10 +54,15 @@ def own_vectors(
 def encode(
     model: Any, texts: Sequence[str], prompts: Sequence[str], batch_size: int, *, progress: bool = False
 ) -> FloatArray:
-    """[texts, dim], each text behind the next of the prompts."""
-    prompted = [prompts[row % len(prompts)] + text for row, text in enumerate(texts)]
-    vectors: FloatArray = model.encode(prompted, prompt="", batch_size=batch_size, show_progress_bar=progress)
+    """[texts, dim]; see prompted()."""
+    given = prompted(texts, prompts)
+    vectors: FloatArray = model.encode(given, prompt="", batch_size=batch_size, show_progress_bar=progress)
     return vectors
+
+
+def prompted(texts: Sequence[str], prompts: Sequence[str]) -> list[str]:
+    """Each text behind the next of the prompts."""
+    return [prompts[row % len(prompts)] + text for row, text in enumerate(texts)]
 
 
 def _own(one: TrainingSet) -> FloatArray | None:
