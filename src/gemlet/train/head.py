@@ -7,7 +7,7 @@ Kennard, Technometrics 1970), as strong as serves each fifth of the texts best w
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,14 @@ def correction(ours: FloatArray, theirs: FloatArray) -> Map:
 
     ours, theirs  [texts, dim] of unit length
     """
-    gains = [_cosines(ours, theirs, strength) for strength in STRENGTHS]
-    return _ridge(ours, theirs, STRENGTHS[int(np.argmax(gains))])
+    cosines = np.zeros(len(STRENGTHS))  # sums, of texts that a map was not fitted to
+    for fold in range(FOLDS):
+        out = np.arange(len(ours)) % FOLDS == fold
+        moments = _moments(ours[~out], theirs[~out])
+        for place, strength in enumerate(STRENGTHS):
+            change = _ridge(*moments, strength).astype(np.float32)
+            cosines[place] += (normalize(ours[out] + ours[out] @ change) * theirs[out]).sum()
+    return _ridge(*_moments(ours, theirs), STRENGTHS[int(cosines.argmax())])
 
 
 def in_8_bits(matrix: npt.NDArray[Any]) -> FloatArray:
@@ -72,25 +78,14 @@ def in_8_bits(matrix: npt.NDArray[Any]) -> FloatArray:
     return np.asarray(numbers.clip(-127, 127) * scales, np.float32).reshape(matrix.shape)
 
 
-def _cosines(ours: FloatArray, theirs: FloatArray, strength: float) -> float:
-    """The mean cosine of texts that the map was not fitted to."""
-    found = []
-    for rest, out in _folds(len(ours)):
-        change = _ridge(ours[rest], theirs[rest], strength).astype(np.float32)
-        found.append((normalize(ours[out] + ours[out] @ change) * theirs[out]).sum(axis=1))
-    return float(np.concatenate(found).mean())
-
-
-def _folds(texts: int) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    fold = np.arange(texts) % FOLDS
-    for number in range(FOLDS):
-        yield fold != number, fold == number
-
-
-def _ridge(ours: FloatArray, theirs: FloatArray, strength: float) -> Map:
-    dim = ours.shape[1]
-    if strength == inf:
-        return np.zeros((dim, dim))
+def _moments(ours: FloatArray, theirs: FloatArray) -> tuple[Map, Map]:
+    """What a map is found from: of our vectors with themselves, and with what they lack."""
     x, error = ours.astype(np.float64), theirs.astype(np.float64) - ours
-    found: Map = np.linalg.solve(x.T @ x + strength * len(x) / dim * np.eye(dim), x.T @ error)
+    return x.T @ x, x.T @ error
+
+
+def _ridge(own: Map, lacking: Map, strength: float) -> Map:
+    if strength == inf:
+        return np.zeros_like(own)
+    found: Map = np.linalg.solve(own + strength * own.trace() / len(own) * np.eye(len(own)), lacking)
     return found
