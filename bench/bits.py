@@ -4,10 +4,11 @@
 
 A --file is what compare.py calls a --rival. Prints for each its size, the cosine to the checkpoint's fp32 vectors and
 the most memory of a process that has embedded all texts; then, where two runtimes ran one file, the cosine of one's
-vectors to the other's. The texts are those of compare.py's cosine case.
+vectors to the other's. The texts are those of compare.py's cosine case, or those of --texts.
 """
 
 import argparse
+import json
 import tempfile
 from itertools import combinations
 from pathlib import Path
@@ -29,13 +30,12 @@ def main() -> None:
     parser.add_argument("--file", action="append", default=[], metavar="NAME[:LABEL]=PYTHON,FILE")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="fewer texts")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="JSON lines with `text`, in place of ours")
     options = parser.parse_args()
     exact = Embedder(options.checkpoint, quantization="f32", offline=True)
-    case, languages = make_cosine_case(
-        own_sentences(), lambda text: int(exact.count_tokens([text])[0]), quick=options.quick
-    )
+    case, described = texts_of(options, exact)
     truth = exact.encode(case.texts)
-    print(f"{len(case.texts)} texts in {languages} languages, up to {exact.max_seq_length} tokens\n")
+    print(f"{described}, up to {exact.max_seq_length} tokens\n")
     print("| | file | cosine to fp32: mean | 1 in 10 below | least | peak memory |\n|---|---|---|---|---|---|")
     runs = []
     for who in [runtime(text, options.threads) for text in options.file]:
@@ -49,6 +49,18 @@ def main() -> None:
             print(f"\n{one.name} and {other.name}, one file: mean {cosines.mean():.5f}, least:")
             for row in np.argsort(cosines)[:3]:
                 print(f"  {cosines[row]:.5f} {case.texts[row][:40]!r}")
+
+
+def texts_of(options: argparse.Namespace, exact: Embedder) -> tuple[Case, str]:
+    """Return the texts, and what they are in a few words."""
+    if options.texts:
+        texts = [json.loads(row)["text"] for row in options.texts.read_text(encoding="utf-8").splitlines()]
+        tokens = int(exact.count_tokens(texts).sum())
+        return Case("cosine", texts, tokens, rounds=1), f"{len(texts)} texts of {options.texts.name}"
+    case, languages = make_cosine_case(
+        own_sentences(), lambda text: int(exact.count_tokens([text])[0]), quick=options.quick
+    )
+    return case, f"{len(case.texts)} texts in {languages} languages"
 
 
 def run(who: Runtime, case: Case) -> tuple[Row | None, Any]:

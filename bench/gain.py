@@ -48,13 +48,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--task", default="Banking77Classification", choices=sorted(TASKS))
     parser.add_argument("--base", default=BASE, help="the model that was trained")
     parser.add_argument("--tuned", required=True, help="what came of it")
+    parser.add_argument("--device", default="cpu", help="cuda: on a GPU, in float32")
     parser.add_argument("--dims", nargs="+", type=int, choices=MATRYOSHKA_DIMS, default=[768, 128])
     return parser.parse_args()
 
 
 def told(model: str, measure: Classification, options: argparse.Namespace) -> dict[int, Sampled]:
     """For each dimension the mean over the texts of how often they are told rightly."""
-    embedder = Embedder(model, offline=True)
+    own = options.device == "cpu"
+    embedder = Embedder(model, device=options.device, quantization=None if own else "f32", offline=True)
     kept = PublishedTasks(options.data_dir, options.results, embedder, model).vectors
     whole = [
         kept.of([find_prompt(embedder.prompts, one.prompt_name) + text for text in one.texts])

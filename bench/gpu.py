@@ -3,7 +3,6 @@
     pip install 'gemlet[gpu]' sentence-transformers
     python bench/gpu.py                                on the first GPU, both in bfloat16
     python bench/gpu.py --model FOLDER --texts 20000 --output bench/results/gpu.json
-    python bench/gpu.py --compile                      also with the steps between the products compiled
     python bench/gpu.py --device cpu --texts 24        no GPU: that it runs, in float32; its rates say nothing
 
 The texts are made up of words, with lengths spread evenly over the powers of two from --shortest to --longest tokens;
@@ -14,6 +13,7 @@ is not counted. Parity is each side's vectors against gemlet's own engine in flo
 
 import argparse
 import json
+import math
 import platform
 import random
 import statistics
@@ -27,7 +27,6 @@ import numpy.typing as npt
 import torch
 
 from gemlet import Embedder, __version__
-from gemlet.gpu import steps
 from gemlet.pretrained import find
 
 FloatArray = npt.NDArray[np.float32]
@@ -72,22 +71,6 @@ def rival(folder: str, device: str, dtype: torch.dtype) -> tuple[Any, str] | Non
 def theirs_by(model: Any, size: int) -> Encode:
     """sentence-transformers with one size of its batches."""
     return lambda texts: np.asarray(model.encode(texts, batch_size=size, show_progress_bar=False), np.float32)
-
-
-def compiled(encode: Encode) -> Encode:
-    """Do the same with what stands between the products compiled: torch.compile, which needs a C++ compiler."""
-    names = ("normed", "joined", "turned", "gated")
-    plain = {name: getattr(steps, name) for name in names}
-    made = {name: torch.compile(step, dynamic=True) for name, step in plain.items()}
-
-    def run(texts: list[str]) -> FloatArray:
-        vars(steps).update(made)
-        try:
-            return encode(texts)
-        finally:
-            vars(steps).update(plain)
-
-    return run
 
 
 def timed(sides: dict[str, Encode], texts: list[str], rounds: int) -> dict[str, list[float]]:
@@ -146,15 +129,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     texts = made_texts(ours, options.texts, options.shortest, options.longest, options.seed)
     tokens = int(ours.count_tokens(texts).sum())
     sides: dict[str, Encode] = {"gemlet": ours.encode}
-    if options.compile:
-        sides["gemlet, steps compiled"] = compiled(ours.encode)
+    compiling, works = 0.0, False
+    if on_gpu:
+        began = time.perf_counter()
+        works = ours.compile()
+        compiling = time.perf_counter() - began
+        plain = Embedder(folder, device=device, quantization=quantization)  # type: ignore[arg-type]
+        plain._model.compile_after = math.inf  # type: ignore[attr-defined]
+        sides["gemlet, not compiled"] = plain.encode
     theirs = rival(folder, options.device, dtype)
     if theirs:
         sizes = [size for size in BATCH_SIZES if size <= max(len(texts), BATCH_SIZES[0])]
         sides |= {f"sentence-transformers, batches of {size}": theirs_by(theirs[0], size) for size in sizes}
     few = of_lengths(ours, texts, options.parity)
     exact = Embedder(folder, quantization="f32").encode(few)
-    parity = {name: difference(exact, encode(few)) for name, encode in list(sides.items())[: 2 + options.compile]}
+    parity = {name: difference(exact, encode(few)) for name, encode in list(sides.items())[: 2 + on_gpu]}
     warm = of_lengths(ours, texts, max(1, len(texts) // 8))
     timed(dict(sides), warm, 1)
     began = time.perf_counter()
@@ -168,6 +157,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "attention": ours._model.attention,  # type: ignore[attr-defined]
         "token_budget": ours.token_budget,
         "opened_s": opened,
+        "compiles": works,
+        "compiling_s": compiling,
         "tokenizing_s": tokenizing,
         "texts": len(texts),
         "tokens": tokens,
@@ -185,7 +176,8 @@ def show(result: dict[str, Any]) -> None:
     print(f"rival: {result['rival'] or 'not installed'}")
     print(
         f"attention: {result['attention']}; budget: {result['token_budget']:,} tokens; opened in "
-        f"{result['opened_s']:.1f} s; tokenizing is {result['tokenizing_s']:.2f} s of a round"
+        f"{result['opened_s']:.1f} s; {'compiled' if result['compiles'] else 'no compiler of use found'} in "
+        f"{result['compiling_s']:.1f} s; tokenizing is {result['tokenizing_s']:.2f} s of a round"
     )
     low, high = result["lengths"]
     print(f"{result['texts']:,} texts of {low} to {high} tokens, {result['tokens']:,} tokens\n")
@@ -210,7 +202,6 @@ def main() -> None:
     parser.add_argument("--model", default="google/embeddinggemma-300m", help="a published name, or a folder")
     parser.add_argument("--offline", action="store_true", help="never touch the network")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu")
-    parser.add_argument("--compile", action="store_true", help="also measure with steps compiled")
     parser.add_argument("--texts", type=int, default=8192)
     parser.add_argument("--shortest", type=int, default=8, help="tokens")
     parser.add_argument("--longest", type=int, default=1024, help="tokens")

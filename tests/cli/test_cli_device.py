@@ -6,11 +6,14 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from published_data import write_all
 
 from gemlet import Embedder
 from gemlet.cli.main import main
@@ -65,6 +68,25 @@ def test_bulk_takes_it_too_and_an_output_is_gone_on_with_on_the_same_kind(
     assert run(*options, "--device", "torch:cpu").stdout.startswith(f"{tmp_path}/out: 3 vectors")
 
 
+def figures(told: Any) -> list[float]:
+    return [row["score"] for row in told] if isinstance(told, list) else [row["value"] for row in told["figures"]]
+
+
+def test_eval_scores_what_a_processor_scores(run: Run, tmp_path: Path) -> None:
+    data = write_all(tmp_path / "data")
+    pairs = tmp_path / "pairs.csv"
+    rows = [f"{a},{b},{len(a)}\n" for a, b in combinations([*TEXTS, "the red planet", "a book"], 2)]
+    pairs.write_text("sentence1,sentence2,score\n" + "".join(rows))
+    options = ("eval", "--quantization", "f32", "--json")
+    published = ("--data-dir", data, "--tasks", "STS13", "--results", tmp_path / "results")
+    for what in (published, ("--pairs", pairs)):
+        cpu, torch_ = (run(*options, *what, "--device", device) for device in ("cpu", "torch:cpu"))
+        assert cpu.returncode == torch_.returncode == 0, torch_.stderr
+        (figure, *_), (same, *_) = (figures(json.loads(done.stdout)) for done in (cpu, torch_))
+        assert figure == pytest.approx(same, abs=1e-6)  # of ranks: other sums move none here
+    assert len(list((tmp_path / "results" / "vectors").iterdir())) == 2  # by other sums, so kept apart
+
+
 def test_a_dry_run_says_what_it_was_measured_on(run: Run, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
     options = ("bulk", tmp_path / "texts.txt", tmp_path / "out", "--dry-run", "--device", "torch:cpu")
@@ -73,11 +95,20 @@ def test_a_dry_run_says_what_it_was_measured_on(run: Run, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
-    "arguments", [["embed", "x"], ["verify"], ["serve", "--port", "0"], ["bulk", "{texts}", "{out}"]]
+    "arguments",
+    [
+        ["embed", "x"],
+        ["verify"],
+        ["serve", "--port", "0"],
+        ["bulk", "{texts}", "{out}"],
+        ["eval", "--labels", "{labels}"],
+    ],
 )
 def test_without_a_gpu_every_verb_says_so_in_one_line(arguments: list[str], run: Run, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("x\n")
-    named = [word.format(texts=tmp_path / "texts.txt", out=tmp_path / "out") for word in arguments]
+    (tmp_path / "labels.csv").write_text("text,label\n" + "".join(f"{i},{i % 2}\n" for i in range(8)))
+    files = {"texts": tmp_path / "texts.txt", "labels": tmp_path / "labels.csv", "out": tmp_path / "out"}
+    named = [word.format(**files) for word in arguments]
     done = run(*named, "--device", "cuda")
     fails(done, 2, "device is 'cuda', but PyTorch ")
     assert len(done.stderr.splitlines()) == 1

@@ -1,5 +1,6 @@
 """Training on the grid: what a layer computes is what the file of few bits holds, before and after."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,12 @@ def test_text_alone_brings_a_file_of_few_bits_nearer_to_the_checkpoint(tmp_path:
 def test_the_file_of_the_result_holds_its_numbers_exactly(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path / "model")
     rows = texts(tmp_path / "texts.jsonl", 40, 0)
-    train(folder, [rows], tmp_path / "tuned", settings(method="full", qat="q4_0"))
+    said: list[str] = []
+    train(folder, [rows], tmp_path / "tuned", settings(method="full", qat="q4_0"), say=said.append)
     told = (tmp_path / "tuned" / "README.md").read_text()
+    (line,) = (line for line in said if "the head's last matrix is fitted to 40 texts: cosine 0.99" in line)
+    before, after = re.findall(r"0\.99\d{3}", line)
+    assert f"fitted to went from {before} to {after}." in told
     assert "`gemlet quantize tuned tuned.gguf --type q4_0`" in told
     assert 'prompt_name="query"' in told
     write_gguf(tmp_path / "tuned", tmp_path / "tuned.gguf", dtype="q4_0")

@@ -167,11 +167,12 @@ def test_what_transformers_once_saved_as_257_is_the_same_window(base: Path, tmp_
 
 
 def test_texts_of_like_length_go_together() -> None:
-    assert cut([5, 5, 5]) == [(0, 3)]
-    assert cut([400, 10, 390, 12]) == [(0, 2), (2, 4)]
-    assert cut([7]) == [(0, 1)]
+    assert cut([5, 5, 5], 256) == [(0, 3)]
+    assert cut([400, 10, 390, 12], 256) == [(0, 2), (2, 4)]
+    assert cut([400, 10, 390, 12], 2048) == [(0, 4)]
+    assert cut([7], 256) == [(0, 1)]
     lengths = np.random.default_rng(0).integers(5, 500, 64).tolist()
-    pieces = cut(lengths)
+    pieces = cut(lengths, 256)
     assert [end for _, end in pieces[:-1]] == [begin for begin, _ in pieces[1:]]
     ordered = sorted(lengths, reverse=True)
     padded = sum(ordered[begin] * (end - begin) for begin, end in pieces)

@@ -7,6 +7,7 @@ Two orders of float32 sums over two layers: 2e-6 of a unit vector, as between th
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ torch = pytest.importorskip("torch", reason="pip install 'gemlet[gpu]'")
 
 from gemlet.gpu import attention  # noqa: E402 - it imports torch
 from gemlet.gpu.layout import Layout  # noqa: E402 - it imports torch
+from gemlet.gpu.steps import PLAIN, gated  # noqa: E402 - it imports torch
 
 LENGTHS = [2, 3, 17, 256, 257, 258, 300, 513, 514, 600, 1500, 2048]
 TOLERANCE = 2e-6
@@ -448,3 +450,49 @@ def test_what_it_says_of_itself(model: Embedder) -> None:
     assert model.isa == "PyTorch on the CPU"
     assert model.threads == torch.get_num_threads()
     assert model.token_budget == 2048
+
+
+def encoded(embedder: Embedder) -> np.ndarray:
+    return embedder.encode(TEXTS)
+
+
+def test_compiled_steps_give_the_same_vectors(fresh: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = encoded(fresh)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, and run as it is
+    assert fresh.compile()
+    assert fresh._model._steps is not PLAIN
+    np.testing.assert_allclose(encoded(fresh), before, atol=TOLERANCE)
+
+
+def test_what_compiles_wrongly_or_not_at_all_is_left_out(fresh: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(step: Any, **_: Any) -> Any:
+        return (lambda both: step(both).flip(-1)) if step is gated else step
+
+    def broken(step: Any, **_: Any) -> Any:
+        def run(*_: Any) -> None:
+            raise RuntimeError("no compiler")
+
+        return run
+
+    before = encoded(fresh)
+    for stand_in in (wrong, broken):
+        monkeypatch.setattr(torch, "compile", stand_in)
+        assert not fresh.compile()
+        assert np.array_equal(encoded(fresh), before)
+
+
+def test_many_tokens_compile_the_steps_by_themselves(fresh: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(torch, "compile", lambda step, **_: made.append(step) or step)
+    encoded(fresh)
+    assert not made  # on a processor never
+    fresh._model.compile_after = int(fresh.count_tokens(TEXTS).sum())
+    encoded(fresh)
+    assert not made
+    encoded(fresh)
+    encoded(fresh)
+    assert made == list(PLAIN)
+
+
+def test_gemlets_own_engine_has_nothing_to_compile(tiny_checkpoint: Path) -> None:
+    assert not Embedder(tiny_checkpoint).compile()

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from gemlet.cli.options import dataset_options, model_options
+from gemlet.cli.options import dataset_options, device_option, model_options
 from gemlet.cli.published import published_options, run_published
 from gemlet.vectors import MATRYOSHKA_DIMS
 
@@ -15,6 +15,7 @@ Examples:
   gemlet eval --pairs pairs.csv --compare dim=256,quantization=f32
   gemlet eval --labels sorted.csv --compare model=small.gguf --json
   gemlet eval --data-dir data --tasks STS17 --dim 768 --dim 256 --results results
+  gemlet eval --data-dir data --results results --device cuda --quantization f32
   gemlet eval --results results --table quality.md
 \b
 Queries and documents are JSON lines with `_id`, `text` and, of documents, `title`
@@ -49,6 +50,7 @@ interval that holds the true one in 95 of 100 cases.
     help="Numbers in a vector; may be repeated with --data-dir.  [default: all 768]",
 )  # fmt: skip
 @model_options
+@device_option
 def command(dims: tuple[str, ...], **options: Any) -> None:
     """Measure how good the vectors are: for your own searches, pairs or labels, or on published tasks."""
     published = {name: options.pop(name) for name in PUBLISHED}
@@ -66,7 +68,7 @@ def command(dims: tuple[str, ...], **options: Any) -> None:
 
 
 PUBLISHED = ("data_dir", "tasks", "results", "table", "as_list", "mteb_names")
-SHARED = ("as_json", "model", "quantization", "threads", "offline")
+SHARED = ("as_json", "model", "quantization", "threads", "offline", "device")
 
 
 def _refuse_own(options: dict[str, Any]) -> None:

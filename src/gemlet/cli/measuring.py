@@ -24,6 +24,7 @@ def run_own(
     dim: str | None,
     threads: int | None,
     offline: bool,
+    device: str,
     compare: Sequence[str],
     report: str | None,
     as_json: bool,
@@ -44,7 +45,7 @@ def run_own(
         locate(name, offline)  # before the first is measured, which takes its time
 
     def loaded(setting: "Setting") -> Any:
-        return load(setting.model, setting.quantization, threads, offline)
+        return load(setting.model, setting.quantization, threads, offline, device)
 
     with bar("embedding", "text") as progress:
         found = _measured(data, Trial(base, others, seed, loaded, progress), **what)

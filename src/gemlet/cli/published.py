@@ -52,7 +52,7 @@ def run_published(
     """Run what is asked for, print each score as it comes, and write the table.
 
     dims   none: all numbers of a vector
-    model  of cli.options.model_options
+    model  of cli.options.model_options and device_option
     """
     if results is None:
         raise click.UsageError("name a folder for scores and vectors with --results")
@@ -82,7 +82,7 @@ def _run(
     named = chosen(tasks)
     present(data, named)
     published = read_published(data)
-    embedder = load(model["model"], model["quantization"], model["threads"], model["offline"])
+    embedder = load(**model)
     evaluation = PublishedTasks(data, results, embedder, model["model"])
     if as_list:
         _list(evaluation, named, as_json)
@@ -130,7 +130,7 @@ def _run_by_name(names: Sequence[str], dims: Sequence[int], results: Path, as_js
     from gemlet.evaluation.mteb_model import GemletModel
     from gemlet.evaluation.mteb_run import run_by_name
 
-    embedder = load(model["model"], model["quantization"], model["threads"], model["offline"])
+    embedder = load(**model)
     for dim in dims or [embedder.truncate_dim]:
         embedder.truncate_dim = dim
         for path in run_by_name(names, GemletModel(model["model"], embedder=embedder), results):

@@ -107,6 +107,8 @@ def _serve(model: str, settings: "Settings", host: str, port: int, own: dict[str
     for url in own["stores"]:
         look(url)  # what cannot be reached is told before the model is loaded
     embedder = Embedder(model, **how)
+    if how["device"].startswith("cuda"):
+        embedder.compile()  # now, and not while somebody waits
     routes = OwnRoutes(embedder, **own)
     served = app(embedder, settings, dialects=[*DIALECTS, routes.dialect()], pages=pages(), ending=[routes.close])
 

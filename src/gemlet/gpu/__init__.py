@@ -3,7 +3,7 @@
 weights.py     a checkpoint's tensors on a device
 layout.py      where each text lies in a flat row of tokens
 attention.py   who sees whom: by PyTorch's kernels for texts end to end where they run, else by texts of like length
-steps.py       what stands between the products of matrices
+steps.py       what stands between the products of matrices, as it is or compiled
 model.py       the forward pass; what it does when the memory is full
 
 PyTorch is imported when a device other than "cpu" is asked for.

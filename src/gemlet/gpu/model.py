@@ -12,13 +12,14 @@ from threading import Lock
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import cosine_similarity, embedding, linear
 
 from gemlet.checkpoint import Checkpoint
 from gemlet.errors import InputError
-from gemlet.gpu import FloatArray, IntArray, steps
+from gemlet.gpu import FloatArray, IntArray
 from gemlet.gpu.attention import choose_attention, kernels_for
 from gemlet.gpu.layout import Layout
+from gemlet.gpu.steps import PLAIN, compiled
 from gemlet.gpu.weights import Layer, Weights, read_weights
 
 _BUDGET_ON_CPU = 2048
@@ -28,6 +29,8 @@ _SHARE = 0.5  # of the memory that is free once the weights are there
 # Of a token in the widest step: the stream and its norm, q, k, v and their rotated copies in float32, and as much again
 # for what PyTorch keeps to give out anew.
 _BYTES_PER_NUMBER = 32
+_MANY = 10_000_000  # tokens: a GPU's work of twenty seconds; compiling takes ten, and saves a third of what follows
+_SAME = 0.98  # cosine of a vector by other sums: of made-up texts bfloat16 keeps 0.997, a wrong step nothing like it
 
 
 class TorchModel:
@@ -48,7 +51,9 @@ class TorchModel:
                 for sliding, theta in ((True, "rope_local_base_freq"), (False, "rope_theta"))
             }
             self._attend = choose_attention(kernels_for(device, dtype), config, device, dtype)
+            self._steps = PLAIN
         self.token_budget = token_budget or self._roomy()
+        self.compile_after = _MANY if device.type == "cuda" else math.inf
 
     @property
     def threads(self) -> int:
@@ -59,6 +64,15 @@ class TorchModel:
     def isa(self) -> str:
         """The device's name."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "PyTorch on the CPU"
+
+    def compile(self) -> bool:
+        """Compile what stands between the products: some seconds, once, which many texts make good.
+
+        A GPU does so by itself behind the first `compile_after` tokens. Return False, and change nothing, where that
+        cannot be (without Triton, or a C compiler), or comes out wrong.
+        """
+        with self._lock, torch.inference_mode():
+            return self._compile()
 
     @property
     def attention(self) -> str:
@@ -78,6 +92,8 @@ class TorchModel:
         self._check(ids, ends)
         parts, first = [], 0
         with self._lock, torch.inference_mode():
+            if self.compile_after <= 0:
+                self._compile()
             while first < len(ends) - 1:
                 last = first + 1
                 while last < len(ends) - 1 and ends[last + 1] - ends[first] <= self.token_budget:
@@ -88,6 +104,7 @@ class TorchModel:
                     layout = Layout(ends[first : last + 1] - ends[first], self.config["window"], self.device)
                     parts.append(compute(flat, layout).cpu().numpy())
                     first = last
+                    self.compile_after -= tokens
                     continue
                 except torch.OutOfMemoryError:
                     if last - first == 1:
@@ -112,29 +129,50 @@ class TorchModel:
         return vectors
 
     def _hidden(self, ids: Tensor, layout: Layout) -> Tensor:
-        weights, eps = self._weights, self.config["rms_norm_eps"]
+        weights, eps, step = self._weights, self.config["rms_norm_eps"], self._steps
         x = embedding(ids, weights.embed_tokens).float() * self._scale
         turns = {sliding: turns[layout.positions] for sliding, turns in self._turns.items()}
-        for layer in weights.layers:
-            out = self._attention(layer, x, layout, turns[layer.sliding])
-            x = steps.joined(x, out, layer.post_attention_layernorm, eps)
-            out = self._mlp(layer, x)
-            x = steps.joined(x, out, layer.post_feedforward_layernorm, eps)
-        return steps.normed(x, weights.norm, eps, torch.float32)
+        norms = [*(layer.input_layernorm for layer in weights.layers), weights.norm]
+        rows = step.normed(x, norms[0], eps, self.dtype)
+        for layer, following in zip(weights.layers, norms[1:], strict=True):
+            out = self._attention(layer, rows, layout, turns[layer.sliding])
+            x, rows = step.joined(
+                x, out, layer.post_attention_layernorm, layer.pre_feedforward_layernorm, eps, self.dtype
+            )
+            out = self._mlp(layer, rows)
+            x, rows = step.joined(x, out, layer.post_feedforward_layernorm, following, eps, self.dtype)
+        return step.normed(x, weights.norm, eps, torch.float32)
 
-    def _attention(self, layer: Layer, x: Tensor, layout: Layout, turns: Tensor) -> Tensor:
+    def _attention(self, layer: Layer, rows: Tensor, layout: Layout, turns: Tensor) -> Tensor:
         config, eps = self.config, self.config["rms_norm_eps"]
         heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
-        mixed = linear(steps.normed(x, layer.input_layernorm, eps, self.dtype), layer.qkv_proj)
-        q, k, v = mixed.view(len(x), heads + 2 * groups, -1).split([heads, groups, groups], dim=1)
-        q, k = steps.turned(q, layer.q_norm, eps, turns), steps.turned(k, layer.k_norm, eps, turns)
+        mixed = linear(rows, layer.qkv_proj)
+        q, k, v = mixed.view(len(rows), heads + 2 * groups, -1).split([heads, groups, groups], dim=1)
+        q, k = self._steps.turned(q, layer.q_norm, eps, turns), self._steps.turned(k, layer.k_norm, eps, turns)
         scale = config["query_pre_attn_scalar"] ** -0.5
         context = self._attend(q, k, v.contiguous(), layout, layer.sliding, scale)
-        return linear(context.reshape(len(x), -1), layer.o_proj)
+        return linear(context.reshape(len(rows), -1), layer.o_proj)
 
-    def _mlp(self, layer: Layer, x: Tensor) -> Tensor:
-        rows = steps.normed(x, layer.pre_feedforward_layernorm, self.config["rms_norm_eps"], self.dtype)
-        return linear(steps.gated(linear(rows, layer.gate_up_proj)), layer.down_proj)
+    def _mlp(self, layer: Layer, rows: Tensor) -> Tensor:
+        return linear(self._steps.gated(linear(rows, layer.gate_up_proj)), layer.down_proj)
+
+    def _compile(self) -> bool:
+        self.compile_after = math.inf  # once is enough
+        if self._steps is PLAIN:
+            right = self._tried()
+            self._steps = compiled()
+            try:
+                if not bool((cosine_similarity(self._tried(), right) > _SAME).all()):
+                    self._steps = PLAIN
+            except Exception:  # of any kind: another version, an older GPU, a full disk
+                self._steps = PLAIN
+        return self._steps is not PLAIN
+
+    def _tried(self) -> Tensor:
+        """Vectors of texts of tokens drawn at random, shorter and longer than the window."""
+        ends = np.cumsum([0, 1, 17, 300, 600]).astype(np.int32)
+        drawn = torch.randint(self.config["vocab_size"], (int(ends[-1]),), generator=torch.Generator().manual_seed(0))
+        return self._pooled(drawn.to(self.device), Layout(ends, self.config["window"], self.device))
 
     def _roomy(self) -> int:
         """Tokens that run at once, by the memory that is free."""
@@ -148,11 +186,11 @@ class TorchModel:
 
 
 def _turns(positions: int, width: int, theta: float, device: torch.device) -> Tensor:
-    """RoPE's turns by position, from angles in float32 as the publisher's: [positions, 1, width / 2] complex64."""
+    """RoPE's turns by position, from angles in float32 as the publisher's: [positions, 1, width / 2, 2] float32."""
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = np.float32(1) / np.power(theta, exponents.astype(np.float64)).astype(np.float32)
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
-    return torch.complex(torch.from_numpy(np.cos(angles)), torch.from_numpy(np.sin(angles)))[:, None].to(device)
+    return torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=-1))[:, None].to(device)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback
 from gemlet.prompts import find_prompt
 from gemlet.train.batches import Collator, Rows, loader
 from gemlet.train.grids import RATE, put_on_grid, starting_file
-from gemlet.train.head import fit_head
+from gemlet.train.head import FOLDS, Fitted, fit_head
 from gemlet.train.heldout import HeldOut
 from gemlet.train.loading import load_student
 from gemlet.train.objective import loss_of
@@ -46,11 +46,12 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, *, 
             else teacher_vectors(one, source, path, settings.batch)
         )  # fmt: skip
     held = _held_out(work, student, kept / "held-out.npy", progress)
+    fitted = None
     if settings.qat:
         start = work.folder / "start.gguf"
         starting_file(work.base, start, settings.qat, process, progress=progress)
         put_on_grid(student, student[0].model, start, settings.qat)
-        fit_head(student, start, *_own_texts(work, prompts, vectors), kept / "head.npy", process, progress=progress)
+        fitted = _fit_head(work, student, start, prompts, vectors, process, progress)
     collator = Collator(student, work.sets, prompts, vectors)
     rows = Rows(work.sets)
     trainer = Trainer(
@@ -64,6 +65,7 @@ def assemble(work: Work, batches: list[Batch], process: int, processes: int, *, 
         callbacks=[EarlyStoppingCallback(settings.patience)] if held and settings.patience else [],
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.fitted = fitted
     return trainer
 
 
@@ -76,11 +78,19 @@ def _prompts(student: Any, names: tuple[str, str]) -> tuple[list[str], list[str]
     return first, others
 
 
-def _own_texts(work: Work, prompts: list[Any], vectors: list[Any]) -> tuple[list[str], FloatArray]:
-    """The texts whose teacher is the model's own before, behind their prompts, and what they are to become."""
+def _fit_head(
+    work: Work, student: Any, start: Path, prompts: list[Any], vectors: list[Any], process: int, progress: bool
+) -> Fitted | None:
+    """Fit to the texts whose teacher is the model's own before; None where these are too few."""
     own = [i for i, one in enumerate(work.sets) if one.kind == "texts" and work.teachers[i] is None]
-    texts = [text for i in own for text in prompted([text for (text,) in work.sets[i].texts], prompts[i][0])]
-    return texts, np.concatenate([vectors[i][:, 0] for i in own]) if own else np.empty((0, 0), np.float32)
+    if sum(len(work.sets[i]) for i in own) < FOLDS:
+        return None
+
+    def taught() -> tuple[list[str], FloatArray]:
+        texts = [text for i in own for text in prompted([text for (text,) in work.sets[i].texts], prompts[i][0])]
+        return texts, np.concatenate([vectors[i][:, 0] for i in own])
+
+    return fit_head(student, start, taught, work.folder / "teacher" / "head.npz", process, progress=progress)
 
 
 def _held_out(work: Work, student: Any, kept: Path, progress: bool) -> HeldOut | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gemlet.train.head import Fitted
 from gemlet.train.rows import EACH, TrainingSet
 from gemlet.train.settings import Settings
 
@@ -20,6 +21,8 @@ class Story:
     steps           batches in all, of which `chosen` were made when the model was at its best
     before, after   the held-out rows' figures
     losses          means over the first and over the last tenth of the steps
+    learned         numbers that did
+    fitted          the head, before anything learned
     """
 
     name: str
@@ -34,6 +37,7 @@ class Story:
     after: dict[str, float]
     losses: tuple[float, float]
     learned: int
+    fitted: Fitted | None
 
 
 def card(story: Story) -> str:
@@ -113,6 +117,12 @@ def _training(story: Story) -> list[str]:
     if settings.qat:
         how = f"the numbers of a file in {settings.qat}, and the norms"
     lines = [f"{story.steps:,} steps of {settings.batch} rows; {how}: {story.learned:,} numbers learned."]
+    if story.fitted:
+        texts, before, after = story.fitted
+        lines.append(
+            f"Before that the head's last matrix was fitted to {texts:,} of the texts: the cosine of texts that it was "
+            f"not fitted to went from {before:.5f} to {after:.5f}."
+        )
     if story.chosen != story.steps:
         lines.append(f"These are the weights of step {story.chosen:,}, the best on the held-out rows.")
     return [

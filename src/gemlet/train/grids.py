@@ -95,7 +95,7 @@ def starting_file(base: Path, path: Path, kind: WeightType, process: int, *, pro
 def put_on_grid(student: nn.Module, body: Any, path: Path, kind: str) -> list[Grid]:
     """Give the student the numbers of the file at `path`, made of its own checkpoint; return what learns of them.
 
-    student  on the CPU, in float32
+    student  in float32
     body     its transformer, with `layers`, `norm` and an embedding
     kind     "q4_0", "mixed" or "q8_0", the file's
     """
@@ -131,7 +131,7 @@ def settle(student: nn.Module) -> None:
 def _grid(stored: Any, trained: Tensor, dtype: str, kind: str) -> Grid:
     exact = numbers_and_scales(stored, dtype, whole_rows=kind == "mixed")
     assert exact is not None  # it is read from such blocks
-    numbers, scales = map(torch.from_numpy, exact)
+    numbers, scales = (torch.from_numpy(part).to(trained.device) for part in exact)
     if kind != "q8_0":  # there the channels are balanced first: the checkpoint's numbers are others
         wished = _times(trained, torch.where(scales == 0, 0, 1 / scales))
         numbers = wished.clamp(numbers - NEAR, numbers + NEAR)

@@ -19,7 +19,7 @@ MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 """What LoRA stands beside: every matrix of the layers, and the two of the dense head."""
 
 _FULLER = 0.8  # texts shorter than this share of the longest go into a pass of their own
-_PASS_TOKENS = 256  # ... once there are so many: below, a pass costs as much whatever its size
+_PASS_TOKENS = {"cpu": 256, "cuda": 16_384}  # ... once there are so many: below, a pass costs as much whatever its size
 
 
 class Student(SentenceTransformer):
@@ -29,7 +29,7 @@ class Student(SentenceTransformer):
         """The same vectors as without it, up to rounding; only `sentence_embedding` [B, d] comes out."""
         mask = input["attention_mask"]
         lengths = mask.sum(dim=1)
-        pieces = cut(lengths.tolist())
+        pieces = cut(lengths.tolist(), _PASS_TOKENS[mask.device.type])
         if len(pieces) == 1 and int(lengths.max()) == mask.shape[1]:
             whole: dict[str, Any] = super().forward(input, **kwargs)
             return whole
@@ -46,13 +46,16 @@ class Student(SentenceTransformer):
         return {"sentence_embedding": torch.cat(parts)[torch.argsort(order)]}
 
 
-def cut(lengths: list[int]) -> list[tuple[int, int]]:
-    """Texts' lengths → [begin, end) of each pass, in the order of length, the longest first."""
+def cut(lengths: list[int], tokens: int) -> list[tuple[int, int]]:
+    """Texts' lengths → [begin, end) of each pass, in the order of length, the longest first.
+
+    tokens  of a pass, at least, before shorter texts get another
+    """
     lengths = sorted(lengths, reverse=True)
     begins = [0]
     for i, length in enumerate(lengths):
         longest = lengths[begins[-1]]
-        if length < _FULLER * longest and (i - begins[-1]) * longest >= _PASS_TOKENS:
+        if length < _FULLER * longest and (i - begins[-1]) * longest >= tokens:
             begins.append(i)
     return list(zip(begins, [*begins[1:], len(lengths)], strict=True))
 

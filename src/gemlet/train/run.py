@@ -129,6 +129,12 @@ def _run(work: Work, progress: bool, say: Say) -> Result:
         cut_curve(work.folder, found.step)
     trainer = assemble(work, batches, process, processes, fresh=not found.step, progress=progress and first)
     trainer.kept = found.step
+    if first and trainer.fitted and not found.step:
+        texts, before, after = trainer.fitted
+        say(
+            f"the head's last matrix is fitted to {texts:,} texts: cosine {before:.5f} to {after:.5f}, of texts that "
+            "it was not fitted to"
+        )
     watch = Watch(work.folder, work.settings.save_every, progress and first, trainer.going_on)
     trainer.add_callback(watch)
     with finishing(watch):
@@ -177,7 +183,7 @@ def _write(work: Work, trainer: Any, result: Result) -> None:
     story = Story(
         name=work.output.name, base=work.name, sets=work.sets, held_out=work.held_out, settings=work.settings,
         prompts=work.prompts, steps=result.steps, chosen=result.chosen, before=result.before, after=result.after,
-        losses=result.losses, learned=learned,
+        losses=result.losses, learned=learned, fitted=trainer.fitted,
     )  # fmt: skip
     merge_lora(trainer.model)
     settle(trainer.model)

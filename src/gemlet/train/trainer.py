@@ -12,6 +12,7 @@ from transformers.trainer_callback import ExportableState
 from gemlet.errors import TrainingError
 from gemlet.train.batches import SET
 from gemlet.train.checkpoints import publish, seal, temporary, writing
+from gemlet.train.head import Fitted
 
 LEARNED = "learned.safetensors"
 
@@ -27,6 +28,7 @@ class Trainer(SentenceTransformerTrainer):
         self._losses = [self.prepare_loss(loss, self.model) for loss in losses]
         self._loader = loader
         self.kept = 0  # the step of the last checkpoint
+        self.fitted: Fitted | None = None  # the head, before anything learned
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave the card to card.py."""
