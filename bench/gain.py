@@ -15,9 +15,8 @@ import numpy as np
 from gemlet import Embedder
 from gemlet.evaluation.protocols.labelled import Classification
 from gemlet.evaluation.resampling import Sampled, difference_of, mean_of
-from gemlet.evaluation.running import PublishedTasks
+from gemlet.evaluation.running import PublishedTasks, prompted
 from gemlet.evaluation.tasks import TASKS
-from gemlet.prompts import find_prompt
 from gemlet.vectors import MATRYOSHKA_DIMS, normalize
 
 BASE = "google/embeddinggemma-300m"
@@ -58,10 +57,7 @@ def told(model: str, measure: Classification, options: argparse.Namespace) -> di
     own = options.device == "cpu"
     embedder = Embedder(model, device=options.device, quantization=None if own else "f32", offline=True)
     kept = PublishedTasks(options.data_dir, options.results, embedder, model).vectors
-    whole = [
-        kept.of([find_prompt(embedder.prompts, one.prompt_name) + text for text in one.texts])
-        for one in measure.inputs()
-    ]
+    whole = [kept.of(prompted(embedder, one)) for one in measure.inputs()]
     found = {}
     for dim in options.dims:
         cut = [normalize(rows[:, :dim].copy()) for rows in whole]

@@ -176,7 +176,7 @@ def show(result: dict[str, Any]) -> None:
     print(f"rival: {result['rival'] or 'not installed'}")
     print(
         f"attention: {result['attention']}; budget: {result['token_budget']:,} tokens; opened in "
-        f"{result['opened_s']:.1f} s; {'compiled' if result['compiles'] else 'no compiler of use found'} in "
+        f"{result['opened_s']:.1f} s; steps {'' if result['compiles'] else 'not '}compiled, "
         f"{result['compiling_s']:.1f} s; tokenizing is {result['tokenizing_s']:.2f} s of a round"
     )
     low, high = result["lengths"]

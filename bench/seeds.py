@@ -12,9 +12,8 @@ import numpy as np
 
 from gemlet import Embedder
 from gemlet.evaluation.protocols import labelled
-from gemlet.evaluation.running import PublishedTasks
+from gemlet.evaluation.running import PublishedTasks, prompted
 from gemlet.evaluation.tasks import TASKS
-from gemlet.prompts import find_prompt
 
 MODEL = "google/embeddinggemma-300m"
 
@@ -37,7 +36,7 @@ def main() -> None:
         if options.part not in (None, part) or not isinstance(measure, labelled.Clustering):
             continue
         (inputs,) = measure.inputs()
-        vectors = kept.of([find_prompt(embedder.prompts, inputs.prompt_name) + text for text in inputs.texts])
+        vectors = kept.of(prompted(embedder, inputs))
         scores = []
         for seed in (published, *range(options.seeds)):
             labelled.SEED = seed

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from gemlet import Embedder
+from gemlet.evaluation.running import prompted
 from gemlet.evaluation.tasks import TASKS
 from gemlet.pretrained import find
-from gemlet.prompts import find_prompt
 from gemlet.vectors import FloatArray
 
 MODEL = "google/embeddinggemma-300m"
@@ -36,9 +36,7 @@ def main() -> None:
     for name in options.tasks:
         task = TASKS[name]
         for part, measure in task.load(options.data_dir / task.folder):
-            given = [
-                [find_prompt(ours.prompts, one.prompt_name) + text for text in one.texts] for one in measure.inputs()
-            ]
+            given = [prompted(ours, one) for one in measure.inputs()]
             tokens = sum(int(ours.count_tokens(list(dict.fromkeys(texts))).sum()) for texts in given)
             (quick, score), (slow, other) = (scored(encode, measure, given) for encode in (ours.encode, theirs))
             label = name if part == "default" else f"{name}, {part}"

@@ -65,7 +65,10 @@ class PublishedTasks:
     def missing(self, chosen: Chosen) -> int:
         """How many texts have to be embedded before the tasks can be scored."""
         texts = [
-            text for _, _, measure in self._parts(chosen) for one in measure.inputs() for text in self._prompted(one)
+            text
+            for _, _, measure in self._parts(chosen)
+            for one in measure.inputs()
+            for text in prompted(self._embedder, one)
         ]
         return len(self.vectors.missing(texts))
 
@@ -73,7 +76,7 @@ class PublishedTasks:
         """What each part takes; a text that an earlier part has too counts with that."""
         counted: set[str] = set()
         for task, part, measure in self._parts(chosen):
-            texts = [text for inputs in measure.inputs() for text in self._prompted(inputs)]
+            texts = [text for inputs in measure.inputs() for text in prompted(self._embedder, inputs)]
             missing = [text for text in self.vectors.missing(texts) if text not in counted]
             counted.update(missing)
             tokens = int(self._embedder.count_tokens(missing).sum()) if missing else 0
@@ -91,7 +94,7 @@ class PublishedTasks:
             begin = time.perf_counter()
             scores: dict[int, dict[str, Scores]] = {dim: {} for dim in dims}
             for _, part, measure in self._parts([(task, only)]):
-                whole = [self.vectors.of(self._prompted(inputs)) for inputs in measure.inputs()]
+                whole = [self.vectors.of(prompted(self._embedder, inputs)) for inputs in measure.inputs()]
                 for dim in dims:
                     scores[dim][part] = _scored(task, part, measure, [_cut(rows, dim) for rows in whole])
                     done(task, part, dim, scores[dim][part])
@@ -113,10 +116,11 @@ class PublishedTasks:
             if not found:
                 raise InputError(f"{task.name} has no part {only!r}")
 
-    def _prompted(self, inputs: Inputs) -> list[str]:
-        """Texts with their prompt, white space at their ends included."""
-        prompt = find_prompt(self._embedder.prompts, inputs.prompt_name)
-        return [prompt + text for text in inputs.texts]
+
+def prompted(embedder: Embedder, inputs: Inputs) -> list[str]:
+    """Texts with their prompt, white space at their ends included."""
+    prompt = find_prompt(embedder.prompts, inputs.prompt_name)
+    return [prompt + text for text in inputs.texts]
 
 
 def named(model: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ float32 whatever the matrices are in: the stream's outliers reach 8e5, and bfloa
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 import numpy as np
@@ -159,13 +159,12 @@ class TorchModel:
     def _compile(self) -> bool:
         self.compile_after = math.inf  # once is enough
         if self._steps is PLAIN:
-            right = self._tried()
-            self._steps = compiled()
-            try:
-                if not bool((cosine_similarity(self._tried(), right) > _SAME).all()):
-                    self._steps = PLAIN
-            except Exception:  # of any kind: another version, an older GPU, a full disk
-                self._steps = PLAIN
+            with suppress(Exception):  # of any kind: no compiler, another version, an older GPU, a full disk
+                right = self._tried()
+                self._steps = compiled()
+                if bool((cosine_similarity(self._tried(), right) > _SAME).all()):
+                    return True
+            self._steps = PLAIN
         return self._steps is not PLAIN
 
     def _tried(self) -> Tensor:
