@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
-import secrets
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -89,7 +89,7 @@ class Guard:
         """Let a request through, or say why not."""
         began = time.perf_counter()
         state = scope["state"] = {"route": "other", "facts": {}}
-        answer = _Answering(send, secrets.token_hex(8))
+        answer = _Answering(send, os.urandom(8).hex())
         reason = ""
         self._working += 1
         try:

@@ -47,13 +47,13 @@ def as_texts(given: str | list[str], param: str) -> list[str]:
 
 def as_tokens(given: Any) -> list[list[int]] | None:
     """The tokens of each text, or None when they are texts. Raises Problem for both in one list."""
-    if isinstance(given, str) or not given:
+    kinds = {str} if isinstance(given, str) else set(map(type, given))
+    if kinds <= {str}:
         return None
-    rows = [given] if isinstance(given[0], int) else given
-    if all(isinstance(row, list) and all(isinstance(token, int) for token in row) for row in rows):
-        return list(rows)
-    if all(isinstance(row, str) for row in rows):
-        return None
+    if kinds == {int}:
+        return [given]
+    if kinds == {list}:
+        return given  # type: ignore[no-any-return]
     raise Problem("invalid", "texts, tokens and lists of tokens cannot be mixed in one request", param="input")
 
 
