@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--wrk", action="store_true", help="have wrk ask (apt install wrk)")
     parser.add_argument("--seconds", type=float, default=20, help="of each crowd")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of crowds; 0 leaves them out")
     parser.add_argument("--longest", type=int, default=MOST, help="words of a text")
     return parser.parse_args()
 
