@@ -33,7 +33,7 @@ def encode(model: GemletModel, kind: str, side: Any = None, batches: Any = None)
         ("PairClassification", None, "task: sentence similarity | query: "),
         ("Classification", None, "task: classification | query: "),
         ("Clustering", None, "task: clustering | query: "),
-        ("BitextMining", None, "task: sentence similarity | query: "),
+        ("BitextMining", None, "task: search result | query: "),
         ("Summarization", None, "task: summarization | query: "),
         ("Retrieval", "query", "task: search result | query: "),
         ("Retrieval", "document", "title: none | text: "),
@@ -55,6 +55,12 @@ def test_a_tasks_own_prompt_goes_before_its_kinds() -> None:
     assert prompt_of(prompts, "STS12", "STS", None) == "task"
     assert prompt_of(prompts, "STS13", "STS", "query") == "kind"
     assert prompt_of(prompts, "SciFact", "Retrieval", "document") == "last"
+
+
+def test_tatoeba_has_the_prompt_that_its_published_scores_come_out_with() -> None:
+    prompts = {"BitextMining": "kind", "sentence similarity": "published"}
+    assert prompt_of(prompts, "Tatoeba", "BitextMining", None) == "published"
+    assert prompt_of(prompts, "NTREXBitextMining", "BitextMining", None) == "kind"
 
 
 def test_a_title_is_read_where_mteb_has_put_it(tiny: Embedder) -> None:

@@ -62,10 +62,6 @@ def test_bitext_is_the_weighted_f1_of_the_nearest() -> None:
     assert 0.3 < scores["accuracy"] < 1
 
 
-def test_bitext_has_the_prompt_that_its_published_scores_come_out_with() -> None:
-    assert {inputs.prompt_name for inputs in Bitext(["a"], ["b"]).inputs()} == {"sentence similarity"}
-
-
 def test_retrieval_by_hand() -> None:
     documents = np.eye(4, dtype=np.float32)
     queries = normalize(np.array([[4, 3, 2, 1], [1, 2, 3, 4]], np.float32))

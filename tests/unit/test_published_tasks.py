@@ -73,6 +73,13 @@ def test_tatoeba_has_the_foreign_side_first(data: Path) -> None:
     )
 
 
+def test_translations_have_the_prompt_that_their_published_scores_come_out_with(data: Path) -> None:
+    prompts = {"Tatoeba": "sentence similarity", "NTREXBitextMining": "BitextMining"}
+    for task, prompt in prompts.items():
+        for measure in parts(data, task).values():
+            assert [inputs.prompt_name for inputs in measure.inputs()] == [prompt, prompt]
+
+
 def test_the_tweets_training_rows_are_those_that_are_not_tested_and_one_without_a_text(data: Path) -> None:
     tweets = parts(data, "TweetSentimentExtractionClassification")["default"]
     assert (len(tweets.test), len(tweets.train)) == (9, 112)

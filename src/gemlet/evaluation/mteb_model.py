@@ -6,8 +6,8 @@
     mteb.evaluate(GemletModel(truncate_dim=256), mteb.get_tasks(tasks=["STSBenchmark"]))
 
 Prompts are chosen as mteb chooses them for a sentence-transformers model: by the names that the checkpoint gives to
-kinds of task, but for protocols.PROMPTS. mteb puts a document's title before its text; the prompt's own title stays
-"none", as in the published run. It is an encoder by mteb's protocol: nothing here needs mteb but mteb_model_meta.
+kinds of task, but for the tasks of protocols.PROMPTS. mteb puts a document's title before its text; the prompt's own
+title stays "none", as in the published run. It is an encoder by mteb's protocol: nothing here needs mteb but mteb_model_meta.
 """
 
 from collections.abc import Iterable, Mapping
@@ -121,8 +121,8 @@ def prompt_of(prompts: Mapping[str, str], task: str, kind: str, side: str | None
     kind  mteb's name of it: "Retrieval", "STS"
     side  "query", "document", or None where both are alike
     """
-    if kind in PROMPTS:
-        return find_prompt(prompts, PROMPTS[kind])
+    if task in PROMPTS:
+        return find_prompt(prompts, PROMPTS[task])
     names = [f"{task}-{side}", task, f"{kind}-{side}", kind, side or ""]
     return next((prompts[name] for name in names if name in prompts), "")
 

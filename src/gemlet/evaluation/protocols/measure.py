@@ -9,8 +9,8 @@ import numpy.typing as npt
 from gemlet.errors import InputError
 from gemlet.vectors import FloatArray
 
-PROMPTS = {"BitextMining": "sentence similarity"}
-"""Kinds of task whose prompt is not the one that the checkpoint names after them."""
+PROMPTS = {"Tatoeba": "sentence similarity"}
+"""Tasks whose published scores come out with another prompt than the one that the checkpoint names for their kind."""
 
 Scores = dict[str, Any]
 """Names of MTEB's figures → figures from 0 to 1, with "main_score" among them."""

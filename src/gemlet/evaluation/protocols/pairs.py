@@ -8,7 +8,7 @@ import numpy as np
 
 from gemlet.errors import InputError
 from gemlet.evaluation import metrics
-from gemlet.evaluation.protocols.measure import PROMPTS, Inputs, Scores, check, nearest, with_main
+from gemlet.evaluation.protocols.measure import Inputs, Scores, check, nearest, with_main
 from gemlet.vectors import FloatArray, similarity_pairwise
 
 
@@ -81,20 +81,23 @@ class PairClassification:
 
 @dataclass(frozen=True)
 class Bitext:
-    """Texts and, row by row, their translations: is the nearest of all translations its own?"""
+    """Texts and, row by row, their translations: is the nearest of all translations its own?
+
+    prompt_name  of both sides, in Embedder.prompts
+    """
 
     kind: ClassVar[str] = "BitextMining"
     main: ClassVar[str] = "f1"
     first: list[str]
     second: list[str]
+    prompt_name: str = "BitextMining"
 
     def __post_init__(self) -> None:
         check("sentences", self.first, self.second)
 
     def inputs(self) -> list[Inputs]:
         """Both languages."""
-        prompt = PROMPTS[self.kind]
-        return [Inputs(self.first, prompt), Inputs(self.second, prompt)]
+        return [Inputs(self.first, self.prompt_name), Inputs(self.second, self.prompt_name)]
 
     def score(self, vectors: Sequence[FloatArray]) -> Scores:
         """Means over the translations, each a class of its own with one member."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gemlet.errors import InputError
-from gemlet.evaluation.protocols import Bitext, Measure, PairClassification, Similarity
+from gemlet.evaluation.protocols import PROMPTS, Bitext, Measure, PairClassification, Similarity
 from gemlet.evaluation.tasks import reading
 
 Parts = Iterator[tuple[str, Measure]]
@@ -103,7 +103,7 @@ def tatoeba(folder: Path) -> Parts:
         foreign = pair.removesuffix("-eng")
         if set(sides) != {foreign, "eng"}:
             raise InputError(f"{path} has one side of {pair} only")
-        yield pair, Bitext(sides[foreign], sides["eng"])
+        yield pair, Bitext(sides[foreign], sides["eng"], PROMPTS["Tatoeba"])
 
 
 def ntrex(*pairs: str) -> Callable[[Path], Parts]:
