@@ -1,7 +1,7 @@
 """Near-duplicates among many texts: gemlet's exact scan, NumPy by brute force, semhash or MinHash, in one run.
 
     python bench/dedupe.py made [--rows 200000] [--dim 768] [--brute-rows 20000]   made-up vectors; nothing is embedded
-    python bench/dedupe.py real --texts FILE --cache FOLDER [--rows 1000]           texts through the model
+    python bench/dedupe.py real --texts FILE [--rows 1000]                          texts through the model
 
 `made`: vectors of bench/made_vectors.py, a twentieth of them copies of others at a cosine of 0.93 to 0.99, and a
 made-up text beside each, so that memory is that of the whole job but the embedding of its texts. NumPy multiplies
@@ -9,8 +9,8 @@ blocks of float32 of the first --brute-rows rows, and says what all would take; 
 
 `real`: lines of a file, with copies planted in a quarter of them (bench/planted.py): typing errors, case, punctuation,
 order of sentences, and their lines of --translations, a file that is parallel to it. What each rival finds of each
-kind, and how many of the lines themselves it lets go, some of which say the same as another. semhash gets the same
-vectors, for it is its search that is compared.
+kind, and how many of the lines themselves it lets go, some of which say the same as another. gemlet comes first and
+has 8 bits of each number; semhash gets the same vectors, for it is its search that is compared.
 
 Prints a table. Memory is the peak of the whole process up to there; the vectors are made in another one.
 """
@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gemlet.pairs import LEVELS, Coded, as_coded, duplicates, similar_pairs, threshold_for
+from gemlet import Embedder
+from gemlet.pairs import LEVELS, Coded, as_coded, code_texts, duplicates, similar_pairs, threshold_for
 from gemlet.vectors import normalize, quantize
 from made_vectors import MadeVectors
 from planted import MAKERS
-from remembered import Remembered
 
 PART = 10_000
 COPIED = 20  # one row in so many is a copy
@@ -136,8 +136,36 @@ def _brute(x: Floats, coded: Coded, threshold: float, rows: int) -> None:
     )
 
 
-def real(texts: list[str], translations: list[str], model: Remembered, dim: int, threads: int | None) -> None:
+def real(texts: list[str], translations: list[str], embedder: Embedder, dim: int, threads: int | None) -> None:
     """Copies planted in texts, and who finds them."""
+    rows, kinds, sources = plant(texts, translations)
+    print(f"{len(texts):,} real texts and {len(rows) - len(texts):,} planted copies")
+    begin_s = time.perf_counter()
+    coded = code_texts(embedder, rows, truncate_dim=dim)
+    print(f"vectors: {time.perf_counter() - begin_s:.1f} s, peak {peak_mb():.0f} MB", flush=True)
+    thresholds = {level: threshold_for(level, dim) for level in LEVELS}
+    finders: dict[str, Callable[[], npt.NDArray[np.int64]]] = {
+        f"gemlet, {level}, cosine >= {threshold:.2f}": partial(_gemlet, coded, threshold, threads)
+        for level, threshold in thresholds.items()
+    }
+    for threshold in thresholds.values():
+        finders[f"semhash, cosine >= {threshold:.2f}"] = partial(_semhash, rows, coded, threshold)
+    finders["datasketch, MinHash of triples, Jaccard >= 0.7"] = partial(_minhash, rows)
+    for name, find in finders.items():
+        begin_s = time.perf_counter()
+        keeper = find()
+        took = time.perf_counter() - begin_s
+        hits: dict[str, list[bool]] = defaultdict(list)
+        for row in range(len(texts), len(rows)):
+            hits[kinds[row]].append(keeper[row] == keeper[sources[row]])
+        recall = ", ".join(f"{kind} {np.mean(found):.1%} of {len(found)}" for kind, found in hits.items())
+        false = sum(keeper[row] != row for row in range(len(texts)))
+        gone = f"{false:,} of {len(texts):,} originals go"
+        print(f"{name}: {took:.1f} s, {recall}; {gone}, peak {peak_mb():.0f} MB", flush=True)
+
+
+def plant(texts: list[str], translations: list[str]) -> tuple[list[str], list[str], list[int]]:
+    """The texts, and behind them copies of a quarter of them: rows, kinds, and the row that each is a copy of."""
     chance = random.Random(0)
     rows, kinds, sources = list(texts), ["original"] * len(texts), list(range(len(texts)))
     for source in sorted(chance.sample(range(len(texts)), len(texts) // 4)):
@@ -149,26 +177,7 @@ def real(texts: list[str], translations: list[str], model: Remembered, dim: int,
                 rows.append(copy)
                 kinds.append(kind)
                 sources.append(source)
-    begin_s = time.perf_counter()
-    vectors = model.encode(rows, prompt_name="sentence similarity", truncate_dim=dim)
-    print(f"vectors of {len(rows):,} texts: {time.perf_counter() - begin_s:.1f} s, where they were not in the cache")
-    finders: dict[str, Callable[[], npt.NDArray[np.int64]]] = {}
-    for level in LEVELS:
-        threshold = threshold_for(level, dim)
-        finders[f"gemlet, {level}, cosine >= {threshold:.2f}"] = partial(_gemlet, vectors, threshold, threads)
-        finders[f"semhash, cosine >= {threshold:.2f}"] = partial(_semhash, rows, vectors, threshold)
-    finders["datasketch, MinHash of triples, Jaccard >= 0.7"] = partial(_minhash, rows)
-    print(f"{len(texts):,} real texts and {len(rows) - len(texts):,} planted copies")
-    for name, find in finders.items():
-        begin_s = time.perf_counter()
-        keeper = find()
-        took = time.perf_counter() - begin_s
-        hits: dict[str, list[bool]] = defaultdict(list)
-        for row in range(len(texts), len(rows)):
-            hits[kinds[row]].append(keeper[row] == keeper[sources[row]])
-        recall = ", ".join(f"{kind} {np.mean(found):.1%} of {len(found)}" for kind, found in hits.items())
-        false = sum(keeper[row] != row for row in range(len(texts)))
-        print(f"{name}: {took:.1f} s, {recall}; {false} of {len(texts):,} originals go, peak {peak_mb():.0f} MB")
+    return rows, kinds, sources
 
 
 def _minhash(rows: list[str]) -> npt.NDArray[np.int64]:
@@ -188,13 +197,14 @@ def _minhash(rows: list[str]) -> npt.NDArray[np.int64]:
     return keeper
 
 
-def _gemlet(vectors: Floats, threshold: float, threads: int | None) -> npt.NDArray[np.int64]:
-    return duplicates(vectors, threshold, threads=threads).keeper
+def _gemlet(coded: Coded, threshold: float, threads: int | None) -> npt.NDArray[np.int64]:
+    return duplicates(coded, threshold, threads=threads).keeper
 
 
-def _semhash(rows: list[str], vectors: Floats, threshold: float) -> npt.NDArray[np.int64]:
+def _semhash(rows: list[str], coded: Coded, threshold: float) -> npt.NDArray[np.int64]:
     from semhash import SemHash
 
+    vectors = coded.codes * coded.scales[:, None]
     places = {text: row for row, text in reversed(list(enumerate(rows)))}
     keeper = np.array([places[text] for text in rows])
     index = SemHash.from_embeddings(vectors, rows, model=None)  # it has the vectors
@@ -213,7 +223,6 @@ def main() -> None:
     parser.add_argument("--brute-rows", type=int, default=20_000)
     parser.add_argument("--texts", type=Path, help="One a line.")
     parser.add_argument("--translations", type=Path, help="The same lines in another language.")
-    parser.add_argument("--cache", type=Path, help="Keeps the vectors of real texts.")
     parser.add_argument("--model", default="google/embeddinggemma-300m")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
@@ -223,8 +232,8 @@ def main() -> None:
     else:
         texts = options.texts.read_text().splitlines()[: options.rows or 1000]
         translations = options.translations.read_text().splitlines()[: len(texts)] if options.translations else []
-        model = Remembered(options.model, options.cache, offline=True)
-        real(texts, translations, model, options.dim, options.threads)
+        embedder = Embedder(options.model, threads=options.threads, offline=True)
+        real(texts, translations, embedder, options.dim, options.threads)
 
 
 if __name__ == "__main__":
