@@ -1,7 +1,7 @@
 """Bulk embedding: Ray's workers beside one process, their memory, and a run that is killed twice.
 
     python bench/bulk.py INPUT... --passages 200                    a minute
-    python bench/bulk.py INPUT... --passages 100000 --workers 2     half a day on two cores
+    python bench/bulk.py INPUT... --passages 100000 --workers 2     sentences: half an hour on two fast cores
 
 INPUT is what `gemlet bulk` reads; the first rows of it are taken. Each figure is of fresh processes, one after the
 other, on the same rows: one process with as many threads as all workers have; the workers; the workers again, one of
