@@ -41,7 +41,7 @@ def run(place: Path, tiny: Path, verb: str, *arguments: str, stdin: str = "") ->
 
 
 def test_a_reader_gets_clusters_with_names_examples_and_what_fits_nowhere(place: Path, tiny_checkpoint: Path) -> None:
-    done = run(place, tiny_checkpoint, "cluster", "rows.csv", "--k", "3", "--label", "kind")
+    done = run(place, tiny_checkpoint, "cluster", "rows.csv", "-k", "3", "--label", "kind")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("18 rows, 3 clusters  silhouette ")

@@ -20,19 +20,19 @@ WIDTH = 70  # characters of an example
 EPILOG = """\b
 Examples:
   gemlet cluster reviews.csv
-  gemlet cluster mails.jsonl --text subject --k 12 -o mails-clustered.jsonl
+  gemlet cluster mails.jsonl --text subject -k 12 -o mails-clustered.jsonl
   gemlet cluster notes/ --method hdbscan
   gemlet cluster banking.csv --label category --json
 \b
 FILES are CSV, TSV, JSON, JSON lines, Parquet, lines of text, or folders whose
-files are a row each; - is stdin. Without --k the number of clusters is found.
+files are a row each; - is stdin. Without -k the number of clusters is found.
 The output has the rows as they were, with cluster, cluster_name and anomaly.
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--k", type=int, help="The number of clusters; default: as many as fit best, 2 to 50.")
+@click.option("-k", "--k", type=int, help="The number of clusters; default: as many as fit best, 2 to 50.")
 @click.option(
     "--method", type=click.Choice(["kmeans", "hdbscan"]), default="kmeans", show_default=True,
     help="hdbscan leaves out what lies alone (noise).",
