@@ -205,12 +205,14 @@ def _read_gguf(path: Path) -> Checkpoint:
 
 
 def _stored(gguf: _core.Gguf) -> str:
-    """The type of most numbers in the layers' matrices: a file may mix several."""
+    """The type of most numbers in the layers' matrices; "mixed" if those have 4 bits and attention has 8."""
+    matrices = {name: of for name, of in gguf.tensors.items() if name.startswith("layers.") and len(of[1]) == 2}
     numbers: Counter[str] = Counter()
-    for name, (dtype, shape) in gguf.tensors.items():
-        if name.startswith("layers.") and len(shape) == 2:
-            numbers[dtype.lower()] += prod(shape)
-    return max(numbers, key=numbers.__getitem__, default="f32")
+    for dtype, shape in matrices.values():
+        numbers[dtype.lower()] += prod(shape)
+    most = max(numbers, key=numbers.__getitem__, default="f32")
+    attention = {dtype for name, (dtype, _) in matrices.items() if ".self_attn." in name}
+    return "mixed" if most == "q4_0" and attention == {"Q8_0"} else most
 
 
 def _read(path: Path, kind: type = dict, missing: Any = None) -> Any:

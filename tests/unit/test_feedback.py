@@ -118,6 +118,7 @@ def test_twice_is_the_same(tiny_checkpoint: Path) -> None:
 
 def test_the_file_keeps_8_bits_where_4_cost_most(tiny_checkpoint: Path, tmp_path: Path) -> None:
     write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="q4_0")
+    assert read_checkpoint(tmp_path / "tiny.gguf").stored == "q4_0"
     tensors = _core.Gguf.open(str(tmp_path / "tiny.gguf")).tensors
     types = {name: dtype for name, (dtype, shape) in tensors.items() if len(shape) == 2}
     assert types.pop("embed_tokens.weight") == "Q8_0"  # its rows are no whole super-blocks
@@ -137,6 +138,7 @@ def test_the_first_layers_of_many_keep_8_bits() -> None:
 
 def test_mixed_has_8_bits_in_attention_and_one_scale_a_row_elsewhere(tiny_checkpoint: Path, tmp_path: Path) -> None:
     write_gguf(tiny_checkpoint, tmp_path / "tiny.gguf", dtype="mixed")
+    assert read_checkpoint(tmp_path / "tiny.gguf").stored == "mixed"
     file = _core.Gguf.open(str(tmp_path / "tiny.gguf"))
     matrices = {name: dtype for name, (dtype, shape) in file.tensors.items() if len(shape) == 2}
     del matrices["embed_tokens.weight"]
