@@ -7,7 +7,8 @@
 
 Prompts are chosen as mteb chooses them for a sentence-transformers model: by the names that the checkpoint gives to
 kinds of task, but for the tasks of protocols.PROMPTS. mteb puts a document's title before its text; the prompt's own
-title stays "none", as in the published run. It is an encoder by mteb's protocol: nothing here needs mteb but mteb_model_meta.
+title stays "none", as in the published run. It is an encoder by mteb's protocol: nothing here needs mteb but
+mteb_model_meta.
 """
 
 from collections.abc import Iterable, Mapping
